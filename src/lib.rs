@@ -1,0 +1,2 @@
+//! tidegate: watch, steer and undo a live database migration.
+
