@@ -1,0 +1,308 @@
+//! L2: the five traits every database implements, so that every database can be either side.
+//!
+//! No method has a default body: an adapter that forgot something must not compile. What an engine can't do is said as
+//! data in [`Abilities`] and refused in preflight. Positions are made and read by their adapter only.
+//!
+//! An [`Endpoint`] is one physical end of the migration. A source keeps table names of `Table::source`, a target those of
+//! `Table::target`; a reverse lane swaps the endpoints, not the names.
+
+pub mod canon;
+
+use crate::domain::change::{Change, Item, Txn};
+use crate::domain::fault::{Outcome, Result};
+use crate::domain::finding::{Finding, Object};
+use crate::domain::id::{ChunkId, TableId, Token};
+use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::plan::{Engine, Plan, Side};
+use crate::domain::position::{Barrier, Position, Seen};
+use crate::domain::table::Table;
+use crate::domain::unit::{Bytes, Rows, Span};
+use crate::domain::value::{Row, Value};
+use crate::domain::verdict::Digest;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// What an engine can do, as data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// Readers that gain from working in parallel; 1 where they would only wait for each other.
+    pub workers: u16,
+    /// Whether the stream may deliver a transaction before a read can see it (PostgreSQL, MySQL).
+    pub delivers_before_visible: bool,
+    /// How long one read may last without hurting the application (a SQLite source in rollback-journal mode blocks writers).
+    pub longest_read: Option<Span>,
+}
+
+/// What a database holds, as far as a plan needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survey {
+    /// The engine with its version, as people say it: `SQLite 3.46.0`.
+    pub version: String,
+    /// Facts worth showing: journal mode, page size, encoding, size of the file.
+    pub properties: Vec<(String, String)>,
+    /// Every application table.
+    pub tables: Vec<Surveyed>,
+    /// Views and triggers of the application: made on the target last.
+    pub rest: Vec<Ddl>,
+    /// Bytes the database takes.
+    pub bytes: Bytes,
+}
+
+/// One table of a survey.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Surveyed {
+    /// The table, named on this side for both `source` and `target`.
+    pub table: Table,
+    /// Its rows, counted or estimated.
+    pub rows: Rows,
+    /// Whether they were counted.
+    pub exact: bool,
+    /// What makes the table with its key.
+    pub create: Ddl,
+    /// Secondary indexes and whatever else is built after the copy.
+    pub after: Vec<Ddl>,
+}
+
+/// One statement that makes something on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ddl {
+    /// `table`, `index`, `view`, `trigger`.
+    pub kind: String,
+    /// The thing's name.
+    pub name: String,
+    /// The statement.
+    pub sql: String,
+}
+
+/// Parts of ours in a database. Each is listed before it is made and read back as gone after it was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// On the source: change capture.
+    Capture,
+    /// Where rows land: ledger and landed chunks.
+    Ledger,
+    /// The gate's row and its guard triggers.
+    Gate,
+}
+
+/// What is measured every second. `None`: could not be measured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pulse {
+    /// The newest position of the stream.
+    pub head: Position,
+    /// Rows of our log that are not pruned.
+    pub log_rows: Option<Rows>,
+    /// Bytes of our log.
+    pub log_bytes: Option<Bytes>,
+    /// Free space where the database lies.
+    pub free: Option<Bytes>,
+    /// What the database is, so that a replaced one is noticed: device and inode, system id.
+    pub identity: String,
+    /// Fingerprints of the plan's tables' definitions as they are now, by table; a missing table is absent.
+    pub shapes: Vec<(TableId, String)>,
+    /// The longest that a write of ours held the application up since the last pulse.
+    pub held: Option<Span>,
+}
+
+/// One physical end of a migration.
+#[async_trait]
+pub trait Endpoint: Send + Sync {
+    /// Its kind.
+    fn engine(&self) -> Engine;
+    /// Which end it is: decides which of a table's two names it uses.
+    fn side(&self) -> Side;
+    /// What it can do.
+    fn abilities(&self) -> Abilities;
+    /// Looks at everything, changes nothing.
+    async fn survey(&self) -> Result<Survey>;
+    /// What preflight has to say about the plan on this end; changes nothing.
+    async fn findings(&self, plan: &Plan) -> Result<Vec<Finding>>;
+    /// What `install` would make, exactly.
+    async fn objects(&self, part: Part, plan: &Plan) -> Result<Vec<Object>>;
+    /// Makes a part, in one short transaction where the engine can. Done again it changes nothing.
+    async fn install(&self, part: Part, plan: &Plan) -> Outcome<Vec<Object>>;
+    /// Removes every object of ours of these parts, also those of a lost run, and says what is still there (read back).
+    async fn remove(&self, parts: &[Part]) -> Outcome<Vec<Object>>;
+    /// Everything of ours that is there now, of whatever run.
+    async fn leftovers(&self) -> Result<Vec<Object>>;
+    /// Opens one read transaction.
+    async fn view(&self, plan: &Arc<Plan>) -> Result<Box<dyn View>>;
+    /// Opens the change stream after `from`. A position that the stream no longer has is a fault, never a silent start.
+    async fn feed(&self, plan: &Arc<Plan>, from: Position) -> Result<Box<dyn Feed>>;
+    /// Takes the lease: bumps the ledger's token above every older one, and opens the way to write with it.
+    async fn writer(&self, plan: &Arc<Plan>) -> Result<Box<dyn Writer>>;
+    /// The gate of this end.
+    async fn gate(&self, plan: &Arc<Plan>) -> Result<Box<dyn Gate>>;
+    /// Measures.
+    async fn pulse(&self, plan: &Arc<Plan>) -> Result<Pulse>;
+}
+
+/// Rows of a read, and where it stopped when they grew past the budget.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Read {
+    /// The rows, in key order for a range, in any order for keys. Keys that are not there give no row.
+    pub rows: Vec<Row>,
+    /// Their bytes.
+    pub bytes: Bytes,
+    /// The first key that was not read any more because of the budget; at least one row is always read.
+    pub cut: Option<Bound>,
+}
+
+/// The rows of a query, as text-free values.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ResultSet {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows, at most as many as were asked for.
+    pub rows: Vec<Row>,
+    /// Whether there were more.
+    pub more: bool,
+}
+
+/// ONE read transaction: everything it says is about one instant. Dropped, it ends.
+#[async_trait]
+pub trait View: Send {
+    /// What it contains of its own database's stream.
+    fn seen(&self) -> &Seen;
+    /// The ledger's applied position inside this very transaction, where rows land on this side.
+    fn applied(&self) -> Option<Position>;
+    /// Emits (or names) the barrier after which the stream has passed this read.
+    async fn barrier(&mut self) -> Result<Barrier>;
+    /// The first key that comes `rows` rows after `after` (from the start when none): the end of a chunk. None: fewer are left.
+    async fn bound(
+        &mut self,
+        table: TableId,
+        after: Option<&Bound>,
+        rows: Rows,
+    ) -> Result<Option<Bound>>;
+    /// Reads rows, at most `budget` bytes of them (but at least one).
+    async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read>;
+    /// Which of these keys lie inside the range, by the database's own order.
+    async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>>;
+    /// Count and hash sum of a range.
+    async fn digest(&mut self, table: TableId, range: &Range) -> Result<Digest>;
+    /// Key and hash of every row of a range.
+    async fn hashes(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, u128)>>;
+    /// Runs one read of the operator's: refused if it would write. At most `limit` rows.
+    async fn query(&mut self, sql: &str, params: &[Value], limit: u32) -> Result<ResultSet>;
+}
+
+/// A change stream in commit order.
+#[async_trait]
+pub trait Feed: Send {
+    /// The next item; waits for one. Cancel-safe: a dropped call loses nothing.
+    async fn next(&mut self) -> Result<Item>;
+    /// Everything up to here is durable on the other side: the source may forget it.
+    async fn release(&mut self, durable: Position) -> Result<()>;
+}
+
+/// The mark that a landed chunk leaves in the ledger, in the same transaction as its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkMark {
+    /// Which chunk.
+    pub chunk: ChunkId,
+    /// Its range.
+    pub range: Range,
+    /// Rows in it.
+    pub rows: Rows,
+}
+
+/// Rows to be made so on the target, in one transaction with the ledger.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Landing {
+    /// The table.
+    pub table: TableId,
+    /// The chunk's mark; none for a repair of keys.
+    pub mark: Option<ChunkMark>,
+    /// Rows to put there. A row whose key is there already is replaced.
+    pub rows: Vec<Row>,
+    /// Keys that must not be there (a repair of rows that only the target has). Never a whole range.
+    pub gone: Vec<Key>,
+    /// Whether the images that are replaced or removed are to be handed back, for undo.
+    pub keep_before: bool,
+}
+
+/// What landing did.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Landed {
+    /// Rows that were not there before.
+    pub inserted: u32,
+    /// Rows that were replaced.
+    pub updated: u32,
+    /// Rows that were removed.
+    pub deleted: u32,
+    /// What was there before, where it was asked for: the row, or none where there was none, by key.
+    pub before: Vec<(Key, Option<Row>)>,
+}
+
+/// Changes to apply, in one transaction with the ledger's new position.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Net effect, at most one for each key: applied set-wise in a savepoint.
+    pub net: Vec<Change>,
+    /// The same as it happened: replayed in order when the net effect runs into a constraint.
+    pub log: Vec<Arc<Txn>>,
+    /// The position the ledger has afterwards.
+    pub upto: Position,
+}
+
+/// What applying did.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Applied {
+    /// Rows written or removed.
+    pub changed: u64,
+    /// Updates that found no row. Normal in a range that has not landed; drift in one that has.
+    pub missed: Vec<(TableId, Key)>,
+}
+
+/// The ledger's head.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    /// Our lease.
+    pub token: Token,
+    /// The position applied and committed.
+    pub applied: Position,
+    /// The highest landed chunk number of each table that has any, with its upper bound (none: the table is complete).
+    pub last: Vec<(TableId, u32, Option<Bound>)>,
+}
+
+/// The way to write, under one lease. A stolen lease makes every call fail for good.
+#[async_trait]
+pub trait Writer: Send + Sync {
+    /// Where things stand, read back.
+    async fn ledger(&self) -> Result<Ledger>;
+    /// The landed chunks of a table from a number on, in order: what a resumed engine must learn.
+    async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>>;
+    /// Sets the applied position before anything has landed: where the stream begins.
+    async fn begin_at(&self, position: Position) -> Outcome<()>;
+    /// Lands rows with their mark. Done or not done as a whole.
+    async fn land(&self, landing: Landing) -> Outcome<Landed>;
+    /// Applies changes with their position. Done or not done as a whole.
+    async fn apply(&self, batch: Batch) -> Outcome<Applied>;
+    /// The position that would survive losing power now.
+    async fn durable(&self) -> Result<Position>;
+    /// Runs one statement of the plan's schema; already there in the same form counts as done.
+    async fn build(&self, ddl: &Ddl) -> Outcome<()>;
+}
+
+/// Whether a side takes the application's writes, as read from the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateState {
+    /// Whether it is open.
+    pub open: bool,
+    /// Bumped with every move.
+    pub epoch: u64,
+    /// Tables of the plan whose guard does not stand.
+    pub unguarded: Vec<TableId>,
+}
+
+/// One side's gate for the application's writes. Closing is a barrier: when it stands, no older write can still commit.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Reads it; none when there is no gate here.
+    async fn read(&self) -> Result<Option<GateState>>;
+    /// Closes it within the budget, or leaves it as it was. Gives the position after the barrier.
+    async fn close(&self, epoch: u64, budget: Span) -> Outcome<Position>;
+    /// Opens it: one row.
+    async fn open(&self, epoch: u64) -> Outcome<()>;
+}
