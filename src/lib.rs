@@ -5,3 +5,5 @@
 pub mod db;
 pub mod domain; // L0: the language; plain data
 pub mod state; // L1: the fold of events, and pure questions about it // L2: the five database traits and their adapters
+
+pub mod demo; // what is not tidegate in `tidegate demo`: imports nothing above
