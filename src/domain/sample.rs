@@ -40,6 +40,8 @@ pub struct Sample {
     pub target_free: Option<Bytes>,
     /// How long a pause may last before the log fills what is free, at the present rate; none when unknown or not growing.
     pub runway: Option<Span>,
+    /// Chunks being copied now.
+    pub copying: Vec<super::id::ChunkId>,
     /// Rows compared a second (each side).
     pub verify_rate: RowsPerSecond,
     /// Rows that differ but were changed between both reads; looked at again.

@@ -1,0 +1,97 @@
+//! How long it will still take: a range, with what it rests on. Never "due", never above 100 %.
+
+use super::migration::Migration;
+use crate::domain::event::Phase;
+use crate::domain::unit::{Rows, RowsPerSecond, Span};
+
+/// The time left of the copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Eta {
+    /// Nothing left to copy.
+    Done,
+    /// Too early to say.
+    Measuring,
+    /// Between these, by the present and the mean speed.
+    Between {
+        /// At the faster of both speeds.
+        low: Span,
+        /// At the slower of both.
+        high: Span,
+        /// Rows left.
+        left: Rows,
+    },
+    /// It stands still; the text says why.
+    Stopped(String),
+}
+
+/// Seconds of history that count as "now".
+const RECENT_POINTS: usize = 20;
+/// Points needed before a range is given.
+const ENOUGH_POINTS: usize = 3;
+
+/// The time left to copy all tables.
+pub fn eta(state: &Migration) -> Eta {
+    let left: Rows = state.live_tables().map(|(_, _, t)| t.left()).sum();
+    let complete = state.live_tables().all(|(_, _, t)| t.complete);
+    if !matches!(state.phase, Phase::Plan | Phase::Schema | Phase::Copy)
+        || complete && state.phase == Phase::Copy
+    {
+        return Eta::Done;
+    }
+    if let Some(pause) = state.pauses.first() {
+        return Eta::Stopped(super::timeline::pause_words(&pause.reason, state));
+    }
+    eta_for(
+        left,
+        recent_rate(state),
+        mean_rate(state),
+        state.history.len(),
+    )
+}
+
+/// The time left for so many rows at two speeds.
+pub fn eta_for(left: Rows, recent: RowsPerSecond, mean: RowsPerSecond, points: usize) -> Eta {
+    let (fast, slow) = (recent.max(mean), recent.min(mean));
+    if points < ENOUGH_POINTS || fast.0 == 0 {
+        return Eta::Measuring;
+    }
+    let at = |rate: u64| Span((left.0 as f64 / rate.max(1) as f64 * 1e6) as u64);
+    Eta::Between {
+        low: at(fast.0),
+        high: at(if slow.0 == 0 { fast.0 } else { slow.0 }),
+        left,
+    }
+}
+
+/// Mean copy speed of the last seconds.
+pub fn recent_rate(state: &Migration) -> RowsPerSecond {
+    let points: Vec<u64> = state
+        .history
+        .iter()
+        .rev()
+        .take(RECENT_POINTS)
+        .map(|p| p.copy_rate.0)
+        .collect();
+    RowsPerSecond(points.iter().sum::<u64>() / points.len().max(1) as u64)
+}
+
+/// Mean copy speed since the first chunk landed, standing still included.
+pub fn mean_rate(state: &Migration) -> RowsPerSecond {
+    let began = state.tables.iter().filter_map(|t| t.began).min();
+    let landed: Rows = state
+        .tables
+        .iter()
+        .map(|t| t.chunks.tally().landed_rows)
+        .sum();
+    match began {
+        Some(began) => {
+            let seconds = state.tick.since(began).as_secs_f64();
+            RowsPerSecond(if seconds < 0.5 {
+                0
+            } else {
+                (landed.0 as f64 / seconds) as u64
+            })
+        }
+        None => RowsPerSecond(0),
+    }
+}
