@@ -125,7 +125,9 @@ pub trait Endpoint: Send + Sync {
     async fn remove(&self, parts: &[Part]) -> Outcome<Vec<Object>>;
     /// Everything of ours that is there now, of whatever run.
     async fn leftovers(&self) -> Result<Vec<Object>>;
-    /// Opens one read transaction.
+    /// Opens one read transaction. It contains every transaction at or before the position that the newest feed of this
+    /// end was opened from: where the log runs ahead of what reads can see, this waits (PostgreSQL: for
+    /// `pg_snapshot_xmin(pg_current_snapshot()) ≥` an own xid taken after the feed was opened).
     async fn view(&self, plan: &Arc<Plan>) -> Result<Box<dyn View>>;
     /// Opens the change stream after `from`. A position that the stream no longer has is a fault, never a silent start.
     async fn feed(&self, plan: &Arc<Plan>, from: Position) -> Result<Box<dyn Feed>>;
@@ -214,8 +216,9 @@ pub struct Landing {
     pub table: TableId,
     /// The chunk's mark; none for a repair of keys.
     pub mark: Option<ChunkMark>,
-    /// Rows to put there. A row whose key is there already is replaced.
-    pub rows: Vec<Row>,
+    /// Rows to put there. A row whose key is there already is replaced. Shared with the lane, which holds the stream back
+    /// from their keys meanwhile.
+    pub rows: Arc<Vec<Row>>,
     /// Keys that must not be there (a repair of rows that only the target has). Never a whole range.
     pub gone: Vec<Key>,
     /// Whether the images that are replaced or removed are to be handed back, for undo.
@@ -269,7 +272,8 @@ pub struct Ledger {
 /// The way to write, under one lease. A stolen lease makes every call fail for good.
 #[async_trait]
 pub trait Writer: Send + Sync {
-    /// Where things stand, read back.
+    /// Where things stand, read back. Waits until no write of this writer is under way any more, so that it settles an
+    /// unknown outcome for good.
     async fn ledger(&self) -> Result<Ledger>;
     /// The landed chunks of a table from a number on, in order: what a resumed engine must learn.
     async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>>;

@@ -21,7 +21,8 @@ pub enum Image {
     Gone,
 }
 
-/// One row's change. A change of the key itself arrives as `Gone` for the old and an image for the new one.
+/// One row's change. A change of the key itself arrives as `Gone` for the old key and `Inserted` or `Present` for the new
+/// one: an image that makes a row, because an UPDATE of the new key would find none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Which table.
