@@ -10,6 +10,7 @@ CREATE INDEX order_items_product ON order_items (product_id);
 CREATE INDEX payments_order ON payments (order_id);
 CREATE UNIQUE INDEX sessions_remembered ON sessions (customer_id) WHERE remembered = 1;
 CREATE INDEX sessions_seen ON sessions (seen_at);
+CREATE INDEX sessions_customer ON sessions (customer_id);
 CREATE INDEX activity_op ON activity (op);
 
 CREATE VIEW customer_revenue AS
