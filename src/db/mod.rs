@@ -123,6 +123,9 @@ pub trait Endpoint: Send + Sync {
     async fn install(&self, part: Part, plan: &Plan) -> Outcome<Vec<Object>>;
     /// Removes every object of ours of these parts, also those of a lost run, and says what is still there (read back).
     async fn remove(&self, parts: &[Part]) -> Outcome<Vec<Object>>;
+    /// Drops tables that tidegate made here, with their indexes, and the views and triggers it made over them; names those
+    /// that are still there (read back). The caller answers for the list: never a table that was there before.
+    async fn discard(&self, tables: &[String]) -> Outcome<Vec<String>>;
     /// Everything of ours that is there now, of whatever run.
     async fn leftovers(&self) -> Result<Vec<Object>>;
     /// Opens one read transaction. It contains every transaction at or before the position that the newest feed of this
