@@ -12,5 +12,6 @@ pub mod migration;
 pub mod pace;
 pub mod people;
 pub mod phase;
+pub mod stream;
 pub mod table;
 pub mod timeline;

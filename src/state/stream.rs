@@ -1,0 +1,434 @@
+//! Changes laid over rows: what a read missed, and what many changes come to.
+//!
+//! Both functions rest on one property of a stream that is applied in order: at every moment a row of the target *is* the
+//! source's row at the applied position, in landed ranges because they landed so, elsewhere because INSERT makes a row,
+//! DELETE removes it, and UPDATE changes only what is there.
+
+use crate::domain::change::{Change, Image, Txn};
+use crate::domain::id::TableId;
+use crate::domain::key::{Key, Pick};
+use crate::domain::table::Table;
+use crate::domain::value::{Row, Value};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// The rows of one read, while the changes that the read did not see are laid over them, in commit order.
+///
+/// **It never adds a key that the read did not have** (or, for a pick of keys, was not asked for). It need not: the
+/// stream has applied those INSERTs itself by the time the rows land, because it makes rows everywhere, landed or not. And
+/// it could not: whether a key lies inside a range only the database can say. So no key comparison is needed here.
+///
+/// The key index is built at the first change that is laid over: a copy without writes beside it never pays for it.
+#[derive(Debug)]
+pub struct Fold {
+    rows: Vec<Row>,
+    keys: Option<HashMap<Key, usize>>,
+    absent: HashSet<usize>,
+    asked: Vec<Key>,
+}
+
+/// What a fold gives: the source's rows at the position up to which changes were laid over.
+#[derive(Debug, Default, PartialEq)]
+pub struct Folded {
+    /// Rows that are there.
+    pub rows: Vec<Row>,
+    /// Keys of the pick that are not there. Always empty for a range.
+    pub gone: Vec<Key>,
+}
+
+impl Fold {
+    /// Starts with the rows of a read of `pick`.
+    pub fn over(rows: Vec<Row>, pick: &Pick) -> Self {
+        Self {
+            rows,
+            keys: None,
+            absent: HashSet::new(),
+            asked: match pick {
+                Pick::Range(_) => Vec::new(),
+                Pick::Keys(keys) => keys.clone(),
+            },
+        }
+    }
+
+    /// Lays one change of this table over the rows.
+    pub fn lay(&mut self, table: &Table, key: &Key, image: &Image) {
+        let Some(&at) = self.index(table).get(key) else {
+            return;
+        };
+        match image {
+            Image::Inserted(row) | Image::Present(row) => {
+                self.rows[at] = row.clone();
+                self.absent.remove(&at);
+            }
+            Image::Updated(_) | Image::Partial(_) if self.absent.contains(&at) => {}
+            Image::Updated(row) => self.rows[at] = row.clone(),
+            Image::Partial(cells) => merge(&mut self.rows[at], cells),
+            Image::Gone => {
+                self.absent.insert(at);
+            }
+        }
+    }
+
+    /// The rows as they are now.
+    pub fn finish(mut self, table: &Table) -> Folded {
+        if !self.asked.is_empty() {
+            self.index(table);
+        }
+        if self.absent.is_empty() {
+            return Folded {
+                rows: self.rows,
+                gone: Vec::new(),
+            };
+        }
+        let gone = match &self.keys {
+            Some(keys) if !self.asked.is_empty() => self
+                .asked
+                .iter()
+                .filter(|key| keys.get(key).is_none_or(|at| self.absent.contains(at)))
+                .cloned()
+                .collect(),
+            _ => Vec::new(),
+        };
+        let rows = self
+            .rows
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| !self.absent.contains(at))
+            .map(|(_, row)| row)
+            .collect();
+        Folded { rows, gone }
+    }
+
+    fn index(&mut self, table: &Table) -> &HashMap<Key, usize> {
+        let Self {
+            rows,
+            keys,
+            absent,
+            asked,
+        } = self;
+        keys.get_or_insert_with(|| {
+            let mut index: HashMap<Key, usize> = rows
+                .iter()
+                .enumerate()
+                .map(|(at, row)| (table.key_of(row), at))
+                .collect();
+            for key in asked.iter() {
+                if !index.contains_key(key) {
+                    index.insert(key.clone(), rows.len());
+                    absent.insert(rows.len());
+                    rows.push(Row::default());
+                }
+            }
+            index
+        })
+    }
+}
+
+/// Lays a partial image over a whole row: absent cells keep what is there.
+pub fn merge(row: &mut [Value], cells: &[Option<Value>]) {
+    for (cell, new) in row.iter_mut().zip(cells) {
+        if let Some(value) = new {
+            *cell = value.clone();
+        }
+    }
+}
+
+/// What a key's changes come to, so far.
+enum Net<'a> {
+    /// Made and removed again: it was not there before and is not now.
+    Nothing,
+    Gone,
+    Inserted(Cow<'a, [Value]>),
+    Updated(Cow<'a, [Value]>),
+    Present(Cow<'a, [Value]>),
+    Partial(Cow<'a, [Option<Value>]>),
+}
+
+impl<'a> Net<'a> {
+    fn first(image: &'a Image) -> Self {
+        match image {
+            Image::Inserted(row) => Self::Inserted(Cow::Borrowed(row)),
+            Image::Updated(row) => Self::Updated(Cow::Borrowed(row)),
+            Image::Present(row) => Self::Present(Cow::Borrowed(row)),
+            Image::Partial(cells) => Self::Partial(Cow::Borrowed(cells)),
+            Image::Gone => Self::Gone,
+        }
+    }
+
+    fn then(self, image: &'a Image) -> Self {
+        match (self, image) {
+            (Self::Nothing, Image::Inserted(_) | Image::Present(_)) => Self::first(image),
+            (Self::Nothing, _) | (Self::Inserted(_), Image::Gone) => Self::Nothing,
+            (_, Image::Gone) | (Self::Gone, Image::Updated(_) | Image::Partial(_)) => Self::Gone,
+            (Self::Inserted(_), Image::Inserted(row) | Image::Updated(row)) => {
+                Self::Inserted(Cow::Borrowed(row))
+            }
+            (Self::Inserted(row), Image::Partial(cells)) => Self::Inserted(merged(row, cells)),
+            (Self::Updated(row), Image::Partial(cells)) => Self::Updated(merged(row, cells)),
+            (Self::Present(row), Image::Partial(cells)) => Self::Present(merged(row, cells)),
+            (Self::Updated(_) | Self::Partial(_), Image::Updated(row)) => {
+                Self::Updated(Cow::Borrowed(row))
+            }
+            (Self::Partial(mut before), Image::Partial(cells)) => {
+                for (cell, new) in before.to_mut().iter_mut().zip(cells) {
+                    if new.is_some() {
+                        cell.clone_from(new);
+                    }
+                }
+                Self::Partial(before)
+            }
+            (_, Image::Inserted(row) | Image::Updated(row) | Image::Present(row)) => {
+                Self::Present(Cow::Borrowed(row))
+            }
+        }
+    }
+
+    fn image(self) -> Option<Image> {
+        Some(match self {
+            Self::Nothing => return None,
+            Self::Gone => Image::Gone,
+            Self::Inserted(row) => Image::Inserted(row.into()),
+            Self::Updated(row) => Image::Updated(row.into()),
+            Self::Present(row) => Image::Present(row.into()),
+            Self::Partial(cells) => Image::Partial(cells.into()),
+        })
+    }
+}
+
+fn merged<'a>(row: Cow<'a, [Value]>, cells: &[Option<Value>]) -> Cow<'a, [Value]> {
+    let mut row = row.into_owned();
+    merge(&mut row, cells);
+    Cow::Owned(row)
+}
+
+/// What transactions in commit order come to: at most one change a key, removals first, otherwise in the order in which the
+/// keys were first touched.
+///
+/// Made and removed comes to nothing; removed and made again to [`Image::Present`], because a landed range has the row
+/// and another may not; changed only never makes a row, so that a range that has not landed stays without it. The result
+/// is to be applied as a set: a swap of unique values passes through no intermediate state any more.
+pub fn collapse<'a>(txns: impl IntoIterator<Item = &'a Txn>) -> Vec<Change> {
+    let mut places: HashMap<(TableId, &Key), usize> = HashMap::new();
+    let mut nets: Vec<(TableId, &Key, Net)> = Vec::new();
+    for change in txns.into_iter().flat_map(|txn| &txn.changes) {
+        match places.get(&(change.table, &change.key)) {
+            Some(&at) => {
+                let net = std::mem::replace(&mut nets[at].2, Net::Nothing);
+                nets[at].2 = net.then(&change.image);
+            }
+            None => {
+                places.insert((change.table, &change.key), nets.len());
+                nets.push((change.table, &change.key, Net::first(&change.image)));
+            }
+        }
+    }
+    let (gone, rest): (Vec<_>, Vec<_>) = nets
+        .into_iter()
+        .partition(|(_, _, net)| matches!(net, Net::Gone));
+    gone.into_iter()
+        .chain(rest)
+        .filter_map(|(table, key, net)| {
+            Some(Change {
+                table,
+                key: key.clone(),
+                image: net.image()?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::key::{Collation, Range};
+    use crate::domain::position::{Head, Position};
+    use crate::domain::table::{Column, KeySpec, Mode};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn table() -> Table {
+        let column = |name: &str| Column {
+            name: name.into(),
+            declared: String::new(),
+            masked: false,
+        };
+        Table {
+            source: "t".into(),
+            target: "t".into(),
+            columns: vec![column("id"), column("a"), column("b")],
+            mode: Mode::Live(KeySpec {
+                columns: vec![0],
+                collations: vec![Collation::Binary],
+            }),
+            shape: String::new(),
+        }
+    }
+
+    fn row(id: i64, a: i64, b: i64) -> Row {
+        [id, a, b].map(Value::Integer).into()
+    }
+
+    fn key(id: i64) -> Key {
+        Key::normal([Value::Integer(id)], &[Collation::Binary])
+    }
+
+    type State = BTreeMap<i64, Row>;
+
+    /// What each image means, in the plainest words: the yardstick for both functions.
+    fn apply(state: &mut State, id: i64, image: &Image) {
+        match image {
+            Image::Inserted(row) | Image::Present(row) => {
+                state.insert(id, row.clone());
+            }
+            Image::Updated(row) => {
+                if let Some(old) = state.get_mut(&id) {
+                    *old = row.clone();
+                }
+            }
+            Image::Partial(cells) => {
+                if let Some(old) = state.get_mut(&id) {
+                    merge(old, cells);
+                }
+            }
+            Image::Gone => {
+                state.remove(&id);
+            }
+        }
+    }
+
+    /// A change as a legal log can hold it, given what the source has.
+    fn legal(truth: &mut State, id: i64, choice: u8, n: i64) -> Image {
+        let image = match (truth.contains_key(&id), choice % 6) {
+            (false, 0..=3) => Image::Inserted(row(id, n, n)),
+            (true, 0 | 1) => Image::Updated(row(id, n, n)),
+            (true, 2) => Image::Partial([None, Some(Value::Integer(n)), None].into()),
+            (true, 3) => Image::Partial([None, None, Some(Value::Integer(n))].into()),
+            (_, 4) => Image::Present(row(id, n, n)),
+            _ => Image::Gone,
+        };
+        apply(truth, id, &image);
+        image
+    }
+
+    fn txn(id: i64, image: Image) -> Txn {
+        Txn {
+            head: Head {
+                position: Position(0),
+                xid: None,
+                own: false,
+            },
+            changes: vec![Change {
+                table: TableId(0),
+                key: key(id),
+                image,
+            }],
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_collapsed_log_does_what_the_log_does(
+            start in proptest::collection::btree_map(0..5_i64, 0..9_i64, 0..5),
+            landed in 0..5_i64,
+            stray in any::<u8>(),
+            steps in proptest::collection::vec((0..5_i64, any::<u8>()), 0..24),
+        ) {
+            let mut truth: State = start.iter().map(|(id, v)| (*id, row(*id, *v, *v))).collect();
+            // Keys from `landed` on have not landed: their rows may or may not be on the target.
+            let target: State = truth
+                .clone()
+                .into_iter()
+                .filter(|(id, _)| *id < landed || stray >> id & 1 == 1)
+                .collect();
+            let log: Vec<(i64, Txn)> = steps
+                .iter()
+                .enumerate()
+                .map(|(n, (id, choice))| (*id, txn(*id, legal(&mut truth, *id, *choice, n as i64 + 100))))
+                .collect();
+            let (mut in_order, mut as_set) = (target.clone(), target);
+            for (id, txn) in &log {
+                apply(&mut in_order, *id, &txn.changes[0].image);
+            }
+            let net = collapse(log.iter().map(|(_, txn)| txn));
+            let keys: HashSet<&Key> = net.iter().map(|change| &change.key).collect();
+            prop_assert_eq!(keys.len(), net.len(), "one change a key");
+            for change in net.iter().rev() {
+                let Value::Integer(id) = change.key.parts()[0] else { unreachable!() };
+                apply(&mut as_set, id, &change.image);
+            }
+            prop_assert_eq!(in_order, as_set);
+        }
+
+        #[test]
+        fn a_fold_gives_what_the_source_has_for_every_key_the_read_had(
+            start in proptest::collection::btree_map(0..5_i64, 0..9_i64, 0..5),
+            steps in proptest::collection::vec((0..5_i64, any::<u8>()), 0..24),
+            by_key in any::<bool>(),
+        ) {
+            let mut truth: State = start.iter().map(|(id, v)| (*id, row(*id, *v, *v))).collect();
+            let pick = if by_key { Pick::Keys((0..5).map(key).collect()) } else { Pick::Range(Range::default()) };
+            let mut fold = Fold::over(truth.values().cloned().collect(), &pick);
+            for (n, (id, choice)) in steps.iter().enumerate() {
+                let image = legal(&mut truth, *id, *choice, n as i64 + 100);
+                fold.lay(&table(), &key(*id), &image);
+            }
+            let folded = fold.finish(&table());
+            let got: State = folded.rows.iter().map(|r| {
+                let Value::Integer(id) = r[0] else { unreachable!() };
+                (id, r.clone())
+            }).collect();
+            prop_assert_eq!(got.len(), folded.rows.len());
+            if by_key {
+                prop_assert_eq!(&got, &truth);
+                for id in 0..5 {
+                    prop_assert_eq!(folded.gone.contains(&key(id)), !truth.contains_key(&id));
+                }
+            } else {
+                truth.retain(|id, _| start.contains_key(id));
+                prop_assert_eq!(got, truth);
+                prop_assert!(folded.gone.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn the_named_cases_of_the_rule() {
+        let i = |n| Image::Inserted(row(1, n, n));
+        let u = |n| Image::Updated(row(1, n, n));
+        let p = |n| Image::Partial([None, Some(Value::Integer(n)), None].into());
+        let net = |images: Vec<Image>| {
+            let log: Vec<Txn> = images.into_iter().map(|image| txn(1, image)).collect();
+            collapse(&log).pop().map(|change| change.image)
+        };
+        assert_eq!(net(vec![i(1), u(2), Image::Gone]), None);
+        assert_eq!(net(vec![i(1), Image::Gone, i(3)]), Some(i(3)));
+        assert_eq!(
+            net(vec![Image::Gone, i(2)]),
+            Some(Image::Present(row(1, 2, 2)))
+        );
+        assert_eq!(net(vec![u(1), Image::Gone]), Some(Image::Gone));
+        assert_eq!(net(vec![Image::Gone, i(1), Image::Gone]), Some(Image::Gone));
+        assert_eq!(net(vec![u(1), u(2)]), Some(u(2)));
+        assert_eq!(net(vec![u(1), p(7)]), Some(Image::Updated(row(1, 7, 1))));
+        assert_eq!(net(vec![i(1), p(7)]), Some(Image::Inserted(row(1, 7, 1))));
+        assert_eq!(net(vec![p(7), p(8)]), Some(p(8)));
+        assert_eq!(net(vec![p(7), u(8)]), Some(u(8)));
+    }
+
+    #[test]
+    fn a_range_never_gains_a_key_its_read_did_not_have() {
+        let mut fold = Fold::over(vec![row(1, 0, 0)], &Pick::Range(Range::default()));
+        fold.lay(&table(), &key(2), &Image::Inserted(row(2, 5, 5)));
+        fold.lay(&table(), &key(3), &Image::Present(row(3, 5, 5)));
+        assert_eq!(fold.finish(&table()).rows, vec![row(1, 0, 0)]);
+    }
+
+    #[test]
+    fn no_change_means_no_index() {
+        let fold = Fold::over(vec![row(1, 0, 0)], &Pick::Range(Range::default()));
+        assert!(fold.keys.is_none());
+        assert_eq!(fold.finish(&table()).rows.len(), 1);
+    }
+}
