@@ -268,6 +268,17 @@ pub enum Fact {
         /// What it gave.
         verdict: ChunkVerdict,
     },
+    /// Neighbouring chunks were compared and found equal: one record for many, because this happens for ever.
+    ChunksEqual {
+        /// The table.
+        table: TableId,
+        /// The first of them.
+        first: u32,
+        /// Rows of each, on both sides, from the first on.
+        rows: Vec<u32>,
+        /// The target's applied position in the compared read.
+        position: Position,
+    },
     /// Every chunk of the map has been compared once more.
     PassFinished {
         /// Chunks in the map.

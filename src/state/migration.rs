@@ -434,6 +434,19 @@ impl Migration {
                 });
                 self.illegal += u64::from(!known);
             }
+            Fact::ChunksEqual {
+                table, first, rows, ..
+            } => {
+                let tick = self.tick;
+                let mut unknown = 0;
+                if let Some(state) = self.table_mut(*table) {
+                    for (no, rows) in (*first..).zip(rows) {
+                        unknown +=
+                            u64::from(!state.chunks.check(no, Rows(u64::from(*rows)), 0, tick));
+                    }
+                }
+                self.illegal += unknown;
+            }
             Fact::PassFinished {
                 chunks,
                 compared,

@@ -72,7 +72,7 @@ pub fn next(phase: Phase, fact: &Fact) -> Result<Phase, Illegal> {
         Fact::TableSized { .. } => stays(matches!(phase, Plan | Schema | Copy), "sizing a table"),
         Fact::ChunkLanded { .. } => stays(phase == Copy, "landing a chunk"),
         Fact::TableCopied { .. } => stays(phase == Copy, "finishing a table"),
-        Fact::ChunkChecked { .. } => stays(
+        Fact::ChunkChecked { .. } | Fact::ChunksEqual { .. } => stays(
             matches!(phase, Copy | CatchUp | Synced | Reads | Cutover | Soak),
             "comparing a chunk",
         ),

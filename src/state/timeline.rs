@@ -125,7 +125,9 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
                 left.join(", ")
             ),
         ),
-        Fact::TableSized { .. } | Fact::ChunkLanded { .. } => return None,
+        Fact::TableSized { .. } | Fact::ChunkLanded { .. } | Fact::ChunksEqual { .. } => {
+            return None;
+        }
         Fact::TableCopied { table: id } => {
             let rows = state
                 .table(*id)
