@@ -2,6 +2,7 @@
 //!
 //! The map, lowest layer first; a lower layer never imports a higher one (`tests/tidy.rs` reads the source to hold that).
 
+pub mod config; // L5: the config as written and as meant
 pub mod db;
 pub mod domain; // L0: the language; plain data
 pub mod state; // L1: the fold of events, and pure questions about it // L2: the five database traits and their adapters

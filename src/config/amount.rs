@@ -1,0 +1,152 @@
+//! Amounts as people write them: `500ms`, `64MB`, `20k/s`.
+
+use crate::domain::unit::{Bytes, RowsPerSecond, Span};
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+/// A length of time: `500ms`, `3s`, `1h 30m`, `7d`.
+///
+/// # Errors
+/// A sentence that says how to write one.
+pub fn span(text: &str) -> Result<Span, String> {
+    let trimmed = text.trim();
+    if trimmed.parse::<f64>().is_ok() {
+        return Err(format!("\"{text}\" needs a unit, like \"{trimmed}s\" or \"{trimmed}ms\""));
+    }
+    humantime::parse_duration(trimmed)
+        .map(Span::from)
+        .map_err(|_| format!("\"{text}\" is not a length of time; write \"500ms\", \"3s\", \"1h 30m\" or \"7d\""))
+}
+
+/// A size: `64MB` (thousands), `64MiB` (1,024s), `512 kB`.
+///
+/// # Errors
+/// A sentence that says how to write one.
+pub fn bytes(text: &str) -> Result<Bytes, String> {
+    let wrong = || format!("\"{text}\" is not a size; write \"512kB\", \"64MB\" or \"2GiB\"");
+    let (number, unit) = split(text);
+    let factor: f64 = match unit.to_ascii_lowercase().as_str() {
+        "b" => 1.0,
+        "kb" | "k" => 1e3,
+        "mb" | "m" => 1e6,
+        "gb" | "g" => 1e9,
+        "tb" | "t" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    whole(&number, factor).map(Bytes).ok_or_else(wrong)
+}
+
+/// A speed in rows a second: `840`, `20k`, `1.2M/s`, `20_000`.
+///
+/// # Errors
+/// A sentence that says how to write one. Zero is refused: standing still is a pause.
+pub fn rows_per_second(text: &str) -> Result<RowsPerSecond, String> {
+    let wrong = || format!("\"{text}\" is not a pace; write rows a second, like \"840\", \"20k\" or \"1.2M\"");
+    let bare = text.trim();
+    let bare = ["rows/s", "/s"]
+        .iter()
+        .find_map(|suffix| bare.strip_suffix(suffix))
+        .unwrap_or(bare);
+    let (number, unit) = split(bare);
+    let factor = match unit.as_str() {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "m" | "M" => 1e6,
+        "g" | "G" => 1e9,
+        _ => return Err(wrong()),
+    };
+    match whole(&number, factor).ok_or_else(wrong)? {
+        0 => Err("a pace of 0 would stand still; to stop, pause".into()),
+        rate => Ok(RowsPerSecond(rate)),
+    }
+}
+
+fn split(text: &str) -> (String, String) {
+    let text: String = text
+        .chars()
+        .filter(|c| !matches!(c, '_' | ',') && !c.is_whitespace())
+        .collect();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    (text[..end].to_owned(), text[end..].to_owned())
+}
+
+fn whole(number: &str, factor: f64) -> Option<u64> {
+    let value = number.parse::<f64>().ok()? * factor;
+    (value.is_finite() && (0.0..9.0e15).contains(&value)).then(|| value.round() as u64)
+}
+
+macro_rules! written {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $parse:path, $expecting:literal, $integer:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(pub $inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Reader;
+                impl Visitor<'_> for Reader {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        $parse(text).map($name).map_err(E::custom)
+                    }
+                    fn visit_i64<E: Error>(self, number: i64) -> Result<$name, E> {
+                        let from: Option<fn(&str) -> Result<$inner, String>> = $integer;
+                        match from {
+                            Some(parse) => parse(&number.to_string()).map($name).map_err(E::custom),
+                            None => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+                        }
+                    }
+                }
+                deserializer.deserialize_any(Reader)
+            }
+        }
+    };
+}
+
+written! {
+    /// A length of time in a config.
+    WrittenSpan(Span), span, "a length of time in quotes, like \"500ms\"", None
+}
+written! {
+    /// A pace in a config; a bare number is rows a second.
+    WrittenRate(RowsPerSecond), rows_per_second, "rows a second, like 20000 or \"20k\"", Some(rows_per_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_people_write_them() {
+        assert_eq!(span("500ms"), Ok(Span::millis(500)));
+        assert_eq!(span(" 1h 30m "), Ok(Span::seconds(5_400)));
+        assert_eq!(span("7d"), Ok(Span::seconds(7 * 86_400)));
+        assert_eq!(bytes("64MB"), Ok(Bytes(64_000_000)));
+        assert_eq!(bytes("64 MiB"), Ok(Bytes(67_108_864)));
+        assert_eq!(bytes("1.5kB"), Ok(Bytes(1_500)));
+        assert_eq!(rows_per_second("84k"), Ok(RowsPerSecond(84_000)));
+        assert_eq!(rows_per_second("1.2M/s"), Ok(RowsPerSecond(1_200_000)));
+        assert_eq!(rows_per_second("20_000"), Ok(RowsPerSecond(20_000)));
+        assert_eq!(rows_per_second("9,700 rows/s"), Ok(RowsPerSecond(9_700)));
+    }
+
+    #[test]
+    fn what_is_not_an_amount_says_how_to_write_one() {
+        assert!(span("5").unwrap_err().contains("\"5s\""));
+        assert!(span("soon").unwrap_err().contains("500ms"));
+        assert!(bytes("64").unwrap_err().contains("64MB"));
+        for text in ["fast", "", "-3", "60%", "1e9", "12.3.4"] {
+            assert!(rows_per_second(text).is_err(), "{text} is not a pace");
+        }
+        assert!(rows_per_second("0").unwrap_err().contains("pause"));
+    }
+}

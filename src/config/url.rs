@@ -1,0 +1,278 @@
+//! Where a database is. A URL shows no password, whoever prints it and however.
+
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::{EndPlan, Engine};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A database that this version can open. It holds no secret: what had one was refused while it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Url {
+    /// A SQLite file, by its absolute path.
+    Sqlite(PathBuf),
+}
+
+impl Url {
+    /// Reads `sqlite:///path`, `sqlite:path` or a plain path; a relative path starts from `base`.
+    ///
+    /// # Errors
+    /// A fault without the secret parts of the text: a scheme that this version doesn't know, or no path.
+    pub fn parse(text: &str, base: &Path) -> Result<Self> {
+        let wrong = |what: String| Fault::new(Kind::Usage, what).code("URL");
+        let text = text.trim();
+        let shown = redact(text);
+        let path = match scheme(text) {
+            Some(("sqlite" | "sqlite3", rest)) => {
+                let rest = rest.strip_prefix("//").unwrap_or(rest);
+                if rest.contains('?') {
+                    return Err(wrong(format!("{shown} has parameters after \"?\", which tidegate doesn't take"))
+                        .hint("give the path alone: sqlite:///path/to/file.db"));
+                }
+                decode(rest).ok_or_else(|| wrong(format!("{shown} has a \"%\" that encodes nothing")))?
+            }
+            Some((other, _)) if known_later(other).is_some() => {
+                let name = known_later(other).unwrap_or(other);
+                return Err(wrong(format!("{name} is not in this version of tidegate: {shown}"))
+                    .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
+            }
+            Some((other, _)) => {
+                return Err(wrong(format!("tidegate doesn't know databases called \"{other}:\": {shown}"))
+                    .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
+            }
+            None => text.to_owned(),
+        };
+        if path.is_empty() {
+            return Err(wrong("an empty URL names no database".into()).hint("for example sqlite:///path/to/file.db"));
+        }
+        if path == ":memory:" {
+            return Err(wrong("a database in memory can't be shared with tidegate".into())
+                .hint("put it in a file: sqlite:///path/to/file.db"));
+        }
+        Ok(Self::Sqlite(base.join(path)))
+    }
+
+    /// The kind of database.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// As a plan holds it.
+    pub fn end(&self) -> EndPlan {
+        let label = match self {
+            Self::Sqlite(path) => path
+                .file_stem()
+                .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
+        };
+        EndPlan {
+            engine: self.engine(),
+            url: self.to_string(),
+            label,
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => {
+                f.write_str("sqlite://")?;
+                for c in redact(&path.to_string_lossy()).chars() {
+                    match c {
+                        '%' => f.write_str("%25")?,
+                        '?' => f.write_str("%3F")?,
+                        c => write!(f, "{c}")?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `scheme:rest`, where there is a scheme of two letters or more before the first slash (one letter would be a drive).
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let fits = scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    // `shop.db:old` is a file; a name with a dot before the colon is never a scheme that people mean.
+    (fits && !scheme.contains('.')).then_some((scheme, rest))
+}
+
+fn known_later(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "postgres" | "postgresql" | "service" => Some("PostgreSQL"),
+        "mysql" => Some("MySQL"),
+        "mariadb" => Some("MariaDB"),
+        _ => None,
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        if *first == b'%' {
+            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The text with every `user:password@` and `password=…` in it blanked to `***`. Rather too much than too little.
+pub fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(breaks_word).unwrap_or(rest.len());
+        out.push_str(&parameters(&userinfo(&rest[..end])));
+        rest = &rest[end..];
+        let gap = rest.find(|c| !breaks_word(c)).unwrap_or(rest.len());
+        out.push_str(&rest[..gap]);
+        rest = &rest[gap..];
+    }
+    out
+}
+
+fn breaks_word(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>')
+}
+
+/// `scheme://user:secret@host` → `scheme://user:***@host`; everything up to the last `@` counts as the secret, since
+/// people don't encode the signs in it.
+fn userinfo(word: &str) -> String {
+    let start = word.find("://").map_or(0, |at| at + 3);
+    let (head, body) = word.split_at(start);
+    match (body.find(':'), body.rfind('@')) {
+        (Some(colon), Some(at)) if colon < at => {
+            format!("{head}{}:***{}", &body[..colon], &body[at..])
+        }
+        _ => word.to_owned(),
+    }
+}
+
+fn parameters(word: &str) -> String {
+    const SECRET: [&str; 7] = ["password=", "passwd=", "pwd=", "secret=", "token=", "passphrase=", "apikey="];
+    let lower = word.to_ascii_lowercase();
+    let mut out = String::with_capacity(word.len());
+    let mut at = 0;
+    while let Some((from, name)) = SECRET
+        .iter()
+        .filter_map(|name| lower[at..].find(name).map(|found| (at + found, *name)))
+        .min()
+    {
+        let value = from + name.len();
+        let end = word[value..].find(['&', ';', ',']).map_or(word.len(), |len| value + len);
+        out.push_str(&word[at..value]);
+        out.push_str("***");
+        at = end;
+    }
+    out.push_str(&word[at..]);
+    out
+}
+
+/// Replaces `${NAME}` by the environment's value, and `${file:PATH}` by the first line of a file (for passwords).
+///
+/// # Errors
+/// A sentence that names the variable or file that isn't there, never a value.
+pub fn expand(text: &str, base: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        out.push_str(&rest[..start]);
+        let inner = &rest[start + 2..];
+        let end = inner
+            .find('}')
+            .ok_or_else(|| "has a \"${\" that is never closed with \"}\"".to_owned())?;
+        let name = &inner[..end];
+        match name.strip_prefix("file:") {
+            Some(path) => {
+                let content = std::fs::read_to_string(base.join(path))
+                    .map_err(|cause| format!("wants the file {path}, which can't be read: {cause}"))?;
+                out.push_str(content.lines().next().unwrap_or_default());
+            }
+            None => out.push_str(&env(name).ok_or_else(|| format!("uses ${{{name}}}, which is not set"))?),
+        }
+        rest = &inner[end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> String {
+        match Url::parse(text, Path::new("/base")) {
+            Ok(Url::Sqlite(path)) => path.display().to_string(),
+            Err(fault) => panic!("{text}: {fault}"),
+        }
+    }
+
+    #[test]
+    fn three_ways_to_write_a_file() {
+        assert_eq!(parsed("sqlite:///data/shop.db"), "/data/shop.db");
+        assert_eq!(parsed("sqlite:shop.db"), "/base/shop.db");
+        assert_eq!(parsed("sqlite://shop.db"), "/base/shop.db");
+        assert_eq!(parsed("shop.db"), "/base/shop.db");
+        assert_eq!(parsed("/data/a:b.db"), "/data/a:b.db");
+        assert_eq!(parsed("sqlite:///data/my%20shop.db"), "/data/my shop.db");
+        assert_eq!(parsed("/data/100%.db"), "/data/100%.db");
+    }
+
+    #[test]
+    fn a_url_prints_as_it_can_be_read_again() {
+        for path in ["/data/shop.db", "/data/100%?.db", "/data/my shop.db"] {
+            let url = Url::Sqlite(path.into());
+            assert_eq!(Url::parse(&url.to_string(), Path::new("/base")).as_ref(), Ok(&url));
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_this_version_says_so_without_its_password() {
+        for (url, name) in [
+            ("postgres://app:s3cret@db1/shop", "PostgreSQL"),
+            ("postgresql://app:s3cret@db1/shop", "PostgreSQL"),
+            ("mysql://app:s3c@ret@db1/shop", "MySQL"),
+            ("service=shop password=s3cret", ""),
+        ] {
+            let fault = Url::parse(url, Path::new("/base"));
+            let told = match &fault {
+                Ok(url) => url.to_string(),
+                Err(fault) => format!("{fault} {:?}", fault.hint),
+            };
+            assert!(told.contains(name), "{told}");
+            assert!(!told.contains("s3c"), "{told}");
+            assert!(!told.contains("ret@"), "{told}");
+        }
+    }
+
+    #[test]
+    fn redaction_keeps_what_is_no_secret() {
+        assert_eq!(redact("can't reach postgres://app:pw@db1:5432/shop now"), "can't reach postgres://app:***@db1:5432/shop now");
+        assert_eq!(redact("app:pw@tcp(db1)/shop"), "app:***@tcp(db1)/shop");
+        assert_eq!(redact("postgres://db1/shop?password=pw&user=app"), "postgres://db1/shop?password=***&user=app");
+        assert_eq!(redact("/data/ana@home/shop.db and 02:41:07"), "/data/ana@home/shop.db and 02:41:07");
+        assert_eq!(redact("tidegate.toml:14: [throttle] has no \"max_lags\""), "tidegate.toml:14: [throttle] has no \"max_lags\"");
+    }
+
+    #[test]
+    fn variables_and_password_files_are_filled_in() {
+        let env = |name: &str| (name == "SHOP").then(|| "/data/shop".to_owned());
+        let base = tempfile::tempdir().unwrap();
+        std::fs::write(base.path().join("pw"), "hunter2\nsecond line\n").unwrap();
+        assert_eq!(expand("${SHOP}/a.db", base.path(), &env).unwrap(), "/data/shop/a.db");
+        assert_eq!(expand("x:${file:pw}@h", base.path(), &env).unwrap(), "x:hunter2@h");
+        assert!(expand("${SHOPS}", base.path(), &env).unwrap_err().contains("${SHOPS}"));
+        assert!(expand("${SHOP", base.path(), &env).unwrap_err().contains("never closed"));
+        assert!(expand("${file:none}", base.path(), &env).unwrap_err().contains("none"));
+    }
+}
