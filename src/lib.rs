@@ -2,9 +2,15 @@
 //!
 //! The map, lowest layer first; a lower layer never imports a higher one (`tests/tidy.rs` reads the source to hold that).
 
-pub mod config; // L5: the config as written and as meant
-pub mod db;
 pub mod domain; // L0: the language; plain data
-pub mod state; // L1: the fold of events, and pure questions about it // L2: the five database traits and their adapters
+
+pub mod state; // L1: the fold of events, and pure questions about it
+
+pub mod db; // L2: the five database traits and their adapters
+
+pub mod faces; // L4: state and events as text: no screen, no keys
+
+pub mod cli; // L5: the command line, one file a subcommand
+pub mod config; // L5: the config as written and as meant
 
 pub mod demo; // what is not tidegate in `tidegate demo`: imports nothing above

@@ -12,11 +12,17 @@ use std::fmt;
 pub fn span(text: &str) -> Result<Span, String> {
     let trimmed = text.trim();
     if trimmed.parse::<f64>().is_ok() {
-        return Err(format!("\"{text}\" needs a unit, like \"{trimmed}s\" or \"{trimmed}ms\""));
+        return Err(format!(
+            "\"{text}\" needs a unit, like \"{trimmed}s\" or \"{trimmed}ms\""
+        ));
     }
     humantime::parse_duration(trimmed)
         .map(Span::from)
-        .map_err(|_| format!("\"{text}\" is not a length of time; write \"500ms\", \"3s\", \"1h 30m\" or \"7d\""))
+        .map_err(|_| {
+            format!(
+                "\"{text}\" is not a length of time; write \"500ms\", \"3s\", \"1h 30m\" or \"7d\""
+            )
+        })
 }
 
 /// A size: `64MB` (thousands), `64MiB` (1,024s), `512 kB`.
@@ -45,7 +51,9 @@ pub fn bytes(text: &str) -> Result<Bytes, String> {
 /// # Errors
 /// A sentence that says how to write one. Zero is refused: standing still is a pause.
 pub fn rows_per_second(text: &str) -> Result<RowsPerSecond, String> {
-    let wrong = || format!("\"{text}\" is not a pace; write rows a second, like \"840\", \"20k\" or \"1.2M\"");
+    let wrong = || {
+        format!("\"{text}\" is not a pace; write rows a second, like \"840\", \"20k\" or \"1.2M\"")
+    };
     let bare = text.trim();
     let bare = ["rows/s", "/s"]
         .iter()

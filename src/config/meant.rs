@@ -96,12 +96,19 @@ impl Config {
         let base = folder_of(source.path());
         let name = MigrationName::new(written.migration.name.get_ref().as_str())
             .map_err(|why| source.about(&written.migration.name.span(), why))?;
-        let resolver = Resolver { source, base: &base, env };
+        let resolver = Resolver {
+            source,
+            base: &base,
+            env,
+        };
         let from = resolver.url(&written.source.url)?;
         let to = resolver.url(&written.target.url)?;
         if from == to {
             return Err(source
-                .about(&written.target.url.span(), format!("source and target are the same database: {to}"))
+                .about(
+                    &written.target.url.span(),
+                    format!("source and target are the same database: {to}"),
+                )
                 .code("SAME-DATABASE"));
         }
         Ok(Self {
@@ -111,14 +118,23 @@ impl Config {
             source: from,
             target: to,
             prune: written.source.prune.unwrap_or(Prune::Auto),
-            leave_out: written.source.leave_out.iter().map(|name| resolver.placed(name)).collect(),
+            leave_out: written
+                .source
+                .leave_out
+                .iter()
+                .map(|name| resolver.placed(name))
+                .collect(),
             tables: resolver.tables(&written.table)?,
             backfill: resolver.backfill(&written.backfill)?,
             throttle: resolver.throttle(&written.throttle)?,
             verify: resolver.verify(&written.verify)?,
             shadow: resolver.shadow(written.shadow)?,
             group: written.control.group,
-            state_dir: written.control.state_dir.map(|dir| resolver.text(&dir).map(|dir| base.join(dir))).transpose()?,
+            state_dir: written
+                .control
+                .state_dir
+                .map(|dir| resolver.text(&dir).map(|dir| base.join(dir)))
+                .transpose()?,
             console: written.console,
             keys: written.keys,
         })
@@ -145,7 +161,8 @@ impl Resolver<'_> {
     }
 
     fn text(&self, text: &Spanned<String>) -> Result<String> {
-        url::expand(text.get_ref(), self.base, self.env).map_err(|why| self.source.about(&text.span(), why))
+        url::expand(text.get_ref(), self.base, self.env)
+            .map_err(|why| self.source.about(&text.span(), why))
     }
 
     fn url(&self, written: &Spanned<String>) -> Result<Url> {
@@ -188,7 +205,12 @@ impl Resolver<'_> {
             None => WORKERS,
         };
         Ok(Backfill {
-            chunk_time: self.span(written.chunk_time.as_ref(), CHUNK_TIME, Span::millis(10), Span::seconds(60))?,
+            chunk_time: self.span(
+                written.chunk_time.as_ref(),
+                CHUNK_TIME,
+                Span::millis(10),
+                Span::seconds(60),
+            )?,
             chunk_bytes: CHUNK_BYTES,
             workers,
             max_rows_per_second: written.max_rows_per_second.map(|rate| rate.0),
@@ -197,15 +219,35 @@ impl Resolver<'_> {
 
     fn throttle(&self, written: &written::Throttle) -> Result<Throttle> {
         Ok(Throttle {
-            max_lag: self.span(written.max_lag.as_ref(), MAX_LAG, Span::millis(100), Span::seconds(86_400))?,
-            max_lock_wait: self.span(written.max_lock_wait.as_ref(), MAX_LOCK_WAIT, Span::millis(1), Span::seconds(60))?,
-            stale_after: self.span(written.stale_after.as_ref(), STALE_AFTER, Span::seconds(1), Span::seconds(3_600))?,
+            max_lag: self.span(
+                written.max_lag.as_ref(),
+                MAX_LAG,
+                Span::millis(100),
+                Span::seconds(86_400),
+            )?,
+            max_lock_wait: self.span(
+                written.max_lock_wait.as_ref(),
+                MAX_LOCK_WAIT,
+                Span::millis(1),
+                Span::seconds(60),
+            )?,
+            stale_after: self.span(
+                written.stale_after.as_ref(),
+                STALE_AFTER,
+                Span::seconds(1),
+                Span::seconds(3_600),
+            )?,
         })
     }
 
     fn verify(&self, written: &written::Verify) -> Result<Verify> {
         Ok(Verify {
-            max_age: self.span(written.max_age.as_ref(), MAX_AGE, Span::seconds(1), Span::seconds(31 * 86_400))?,
+            max_age: self.span(
+                written.max_age.as_ref(),
+                MAX_AGE,
+                Span::seconds(1),
+                Span::seconds(31 * 86_400),
+            )?,
             max_rows_per_second: written.max_rows_per_second.map(|rate| rate.0),
         })
     }
@@ -220,7 +262,9 @@ impl Resolver<'_> {
             let span = query.name.span();
             let name = query.name.into_inner();
             if !names.insert(name.clone()) {
-                return Err(self.source.about(&span, format!("\"{name}\" is there twice")));
+                return Err(self
+                    .source
+                    .about(&span, format!("\"{name}\" is there twice")));
             }
             queries.push(ShadowQuery {
                 name,
@@ -232,7 +276,13 @@ impl Resolver<'_> {
         Ok(queries)
     }
 
-    fn span(&self, written: Option<&Spanned<WrittenSpan>>, default: Span, least: Span, most: Span) -> Result<Span> {
+    fn span(
+        &self,
+        written: Option<&Spanned<WrittenSpan>>,
+        default: Span,
+        least: Span,
+        most: Span,
+    ) -> Result<Span> {
         let Some(written) = written else {
             return Ok(default);
         };

@@ -14,12 +14,21 @@ use crate::domain::table::{Mode, Table};
 /// # Errors
 /// `Usage`, with file and line: a table or column that the source doesn't have.
 pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan> {
-    let named: Vec<&str> = source.tables.iter().map(|found| found.table.source.as_str()).collect();
+    let named: Vec<&str> = source
+        .tables
+        .iter()
+        .map(|found| found.table.source.as_str())
+        .collect();
     for wish in &config.tables {
         known(&wish.source, &named, "[[table]]", "the source has no table")?;
     }
     for name in &config.leave_out {
-        known(name, &named, "[source]", "leave_out: the source has no table")?;
+        known(
+            name,
+            &named,
+            "[source]",
+            "leave_out: the source has no table",
+        )?;
     }
     let mut plan = Plan {
         name: config.name.clone(),
@@ -35,7 +44,10 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
         adopt: Vec::new(),
     };
     for found in &source.tables {
-        let wish = config.tables.iter().find(|wish| wish.source.name == found.table.source);
+        let wish = config
+            .tables
+            .iter()
+            .find(|wish| wish.source.name == found.table.source);
         if wish.is_some_and(|wish| wish.adopt) {
             plan.adopt.push(TableId(plan.tables.len() as u16));
         }
@@ -46,13 +58,23 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
             0 => "the source has no tables".to_owned(),
             n => format!("none of the source's {n} tables is to be moved live"),
         };
-        return Err(Fault::new(Kind::Usage, format!("there is nothing to move: {why}"))
-            .code("NOTHING-TO-MOVE")
-            .hint(format!("is {} the right database? are its tables left out in {}?", plan.source.url, config.path.display())));
+        return Err(
+            Fault::new(Kind::Usage, format!("there is nothing to move: {why}"))
+                .code("NOTHING-TO-MOVE")
+                .hint(format!(
+                    "is {} the right database? are its tables left out in {}?",
+                    plan.source.url,
+                    config.path.display()
+                )),
+        );
     }
     // A table of another name on the target may differ only in letters' case; SQLite takes them for the same.
     for table in &mut plan.tables {
-        if let Some(there) = target.tables.iter().find(|t| t.table.target.eq_ignore_ascii_case(&table.target)) {
+        if let Some(there) = target
+            .tables
+            .iter()
+            .find(|t| t.table.target.eq_ignore_ascii_case(&table.target))
+        {
             table.target.clone_from(&there.table.target);
         }
     }
@@ -62,22 +84,40 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
 fn planned(config: &Config, found: &Surveyed, wish: Option<&TableWish>) -> Result<Table> {
     let mut table = found.table.clone();
     table.target.clone_from(&table.source);
-    if config.leave_out.iter().any(|name| name.name == table.source) {
+    if config
+        .leave_out
+        .iter()
+        .any(|name| name.name == table.source)
+    {
         table.mode = Mode::LeftOut("left out in the config".into());
     }
     match wish {
         Some(wish) => {
             table.target.clone_from(&wish.target);
-            let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+            let columns: Vec<String> = table
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect();
             for mask in &wish.mask {
-                let column = table.columns.iter_mut().find(|column| column.name == mask.name).ok_or_else(|| {
-                    let near = nearest(&mask.name, &columns);
-                    Fault::new(
-                        Kind::Usage,
-                        format!("{}: [[table]] mask: {} has no column \"{}\"{}", mask.place, wish.source.name, mask.name, meant(near)),
-                    )
-                    .code("CONFIG")
-                })?;
+                let column = table
+                    .columns
+                    .iter_mut()
+                    .find(|column| column.name == mask.name)
+                    .ok_or_else(|| {
+                        let near = nearest(&mask.name, &columns);
+                        Fault::new(
+                            Kind::Usage,
+                            format!(
+                                "{}: [[table]] mask: {} has no column \"{}\"{}",
+                                mask.place,
+                                wish.source.name,
+                                mask.name,
+                                meant(near)
+                            ),
+                        )
+                        .code("CONFIG")
+                    })?;
                 column.masked = true;
             }
         }
@@ -94,7 +134,11 @@ fn known(name: &Placed, names: &[&str], section: &str, what: &str) -> Result<()>
         return Ok(());
     }
     let near = meant(nearest(&name.name, names.iter().copied()));
-    Err(Fault::new(Kind::Usage, format!("{}: {section} {what} \"{}\"{near}", name.place, name.name)).code("CONFIG"))
+    Err(Fault::new(
+        Kind::Usage,
+        format!("{}: {section} {what} \"{}\"{near}", name.place, name.name),
+    )
+    .code("CONFIG"))
 }
 
 fn meant(near: Option<&str>) -> String {
@@ -139,18 +183,63 @@ pub fn diff(old: &Plan, new: &Plan) -> Diff {
         ("source.url", old.source != new.source),
         ("target.url", old.target != new.target),
     ];
-    diff.refused.extend(refusals.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_owned()));
+    diff.refused.extend(
+        refusals
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key.to_owned()),
+    );
 
     let merged = &mut diff.merged;
     let live = &mut diff.live;
-    adopt(live, "backfill.chunk_time", &mut merged.backfill.chunk_time, &new.backfill.chunk_time);
-    adopt(live, "backfill.workers", &mut merged.backfill.workers, &new.backfill.workers);
-    adopt(live, "backfill.max_rows_per_second", &mut merged.backfill.max_rows_per_second, &new.backfill.max_rows_per_second);
-    adopt(live, "throttle.max_lag", &mut merged.throttle.max_lag, &new.throttle.max_lag);
-    adopt(live, "throttle.max_lock_wait", &mut merged.throttle.max_lock_wait, &new.throttle.max_lock_wait);
-    adopt(live, "throttle.stale_after", &mut merged.throttle.stale_after, &new.throttle.stale_after);
-    adopt(live, "verify.max_age", &mut merged.verify.max_age, &new.verify.max_age);
-    adopt(live, "verify.max_rows_per_second", &mut merged.verify.max_rows_per_second, &new.verify.max_rows_per_second);
+    adopt(
+        live,
+        "backfill.chunk_time",
+        &mut merged.backfill.chunk_time,
+        &new.backfill.chunk_time,
+    );
+    adopt(
+        live,
+        "backfill.workers",
+        &mut merged.backfill.workers,
+        &new.backfill.workers,
+    );
+    adopt(
+        live,
+        "backfill.max_rows_per_second",
+        &mut merged.backfill.max_rows_per_second,
+        &new.backfill.max_rows_per_second,
+    );
+    adopt(
+        live,
+        "throttle.max_lag",
+        &mut merged.throttle.max_lag,
+        &new.throttle.max_lag,
+    );
+    adopt(
+        live,
+        "throttle.max_lock_wait",
+        &mut merged.throttle.max_lock_wait,
+        &new.throttle.max_lock_wait,
+    );
+    adopt(
+        live,
+        "throttle.stale_after",
+        &mut merged.throttle.stale_after,
+        &new.throttle.stale_after,
+    );
+    adopt(
+        live,
+        "verify.max_age",
+        &mut merged.verify.max_age,
+        &new.verify.max_age,
+    );
+    adopt(
+        live,
+        "verify.max_rows_per_second",
+        &mut merged.verify.max_rows_per_second,
+        &new.verify.max_rows_per_second,
+    );
     adopt(live, "shadow", &mut merged.shadow, &new.shadow);
     adopt(live, "source.prune", &mut merged.prune, &new.prune);
     tables(old, new, &mut diff);
@@ -173,7 +262,9 @@ fn tables(old: &Plan, new: &Plan, diff: &mut Diff) {
             }
             continue;
         };
-        let Some(today) = new.table(now) else { continue };
+        let Some(today) = new.table(now) else {
+            continue;
+        };
         if table.key().is_some() != today.key().is_some() {
             diff.refused.push(format!("table.{name}"));
         }
@@ -199,7 +290,11 @@ fn mask(diff: &mut Diff, id: TableId, today: &Table) {
     };
     let mut changed = false;
     for column in &mut table.columns {
-        let masked = today.columns.iter().find(|now| now.name == column.name).map(|now| now.masked);
+        let masked = today
+            .columns
+            .iter()
+            .find(|now| now.name == column.name)
+            .map(|now| now.masked);
         if let Some(masked) = masked.filter(|masked| *masked != column.masked) {
             column.masked = masked;
             changed = true;

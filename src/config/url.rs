@@ -25,28 +25,38 @@ impl Url {
             Some(("sqlite" | "sqlite3", rest)) => {
                 let rest = rest.strip_prefix("//").unwrap_or(rest);
                 if rest.contains('?') {
-                    return Err(wrong(format!("{shown} has parameters after \"?\", which tidegate doesn't take"))
-                        .hint("give the path alone: sqlite:///path/to/file.db"));
+                    return Err(wrong(format!(
+                        "{shown} has parameters after \"?\", which tidegate doesn't take"
+                    ))
+                    .hint("give the path alone: sqlite:///path/to/file.db"));
                 }
-                decode(rest).ok_or_else(|| wrong(format!("{shown} has a \"%\" that encodes nothing")))?
+                decode(rest)
+                    .ok_or_else(|| wrong(format!("{shown} has a \"%\" that encodes nothing")))?
             }
             Some((other, _)) if known_later(other).is_some() => {
                 let name = known_later(other).unwrap_or(other);
-                return Err(wrong(format!("{name} is not in this version of tidegate: {shown}"))
-                    .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
+                return Err(wrong(format!(
+                    "{name} is not in this version of tidegate: {shown}"
+                ))
+                .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
             }
             Some((other, _)) => {
-                return Err(wrong(format!("tidegate doesn't know databases called \"{other}:\": {shown}"))
-                    .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
+                return Err(wrong(format!(
+                    "tidegate doesn't know databases called \"{other}:\": {shown}"
+                ))
+                .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
             }
             None => text.to_owned(),
         };
         if path.is_empty() {
-            return Err(wrong("an empty URL names no database".into()).hint("for example sqlite:///path/to/file.db"));
+            return Err(wrong("an empty URL names no database".into())
+                .hint("for example sqlite:///path/to/file.db"));
         }
         if path == ":memory:" {
-            return Err(wrong("a database in memory can't be shared with tidegate".into())
-                .hint("put it in a file: sqlite:///path/to/file.db"));
+            return Err(
+                wrong("a database in memory can't be shared with tidegate".into())
+                    .hint("put it in a file: sqlite:///path/to/file.db"),
+            );
         }
         Ok(Self::Sqlite(base.join(path)))
     }
@@ -61,9 +71,10 @@ impl Url {
     /// As a plan holds it.
     pub fn end(&self) -> EndPlan {
         let label = match self {
-            Self::Sqlite(path) => path
-                .file_stem()
-                .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
+            Self::Sqlite(path) => path.file_stem().map_or_else(
+                || path.display().to_string(),
+                |name| name.to_string_lossy().into_owned(),
+            ),
         };
         EndPlan {
             engine: self.engine(),
@@ -96,7 +107,9 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let fits = scheme.len() > 1
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     // `shop.db:old` is a file; a name with a dot before the colon is never a scheme that people mean.
     (fits && !scheme.contains('.')).then_some((scheme, rest))
 }
@@ -159,7 +172,15 @@ fn userinfo(word: &str) -> String {
 }
 
 fn parameters(word: &str) -> String {
-    const SECRET: [&str; 7] = ["password=", "passwd=", "pwd=", "secret=", "token=", "passphrase=", "apikey="];
+    const SECRET: [&str; 7] = [
+        "password=",
+        "passwd=",
+        "pwd=",
+        "secret=",
+        "token=",
+        "passphrase=",
+        "apikey=",
+    ];
     let lower = word.to_ascii_lowercase();
     let mut out = String::with_capacity(word.len());
     let mut at = 0;
@@ -169,7 +190,9 @@ fn parameters(word: &str) -> String {
         .min()
     {
         let value = from + name.len();
-        let end = word[value..].find(['&', ';', ',']).map_or(word.len(), |len| value + len);
+        let end = word[value..]
+            .find(['&', ';', ','])
+            .map_or(word.len(), |len| value + len);
         out.push_str(&word[at..value]);
         out.push_str("***");
         at = end;
@@ -182,7 +205,11 @@ fn parameters(word: &str) -> String {
 ///
 /// # Errors
 /// A sentence that names the variable or file that isn't there, never a value.
-pub fn expand(text: &str, base: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+pub fn expand(
+    text: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -194,11 +221,13 @@ pub fn expand(text: &str, base: &Path, env: &dyn Fn(&str) -> Option<String>) -> 
         let name = &inner[..end];
         match name.strip_prefix("file:") {
             Some(path) => {
-                let content = std::fs::read_to_string(base.join(path))
-                    .map_err(|cause| format!("wants the file {path}, which can't be read: {cause}"))?;
+                let content = std::fs::read_to_string(base.join(path)).map_err(|cause| {
+                    format!("wants the file {path}, which can't be read: {cause}")
+                })?;
                 out.push_str(content.lines().next().unwrap_or_default());
             }
-            None => out.push_str(&env(name).ok_or_else(|| format!("uses ${{{name}}}, which is not set"))?),
+            None => out
+                .push_str(&env(name).ok_or_else(|| format!("uses ${{{name}}}, which is not set"))?),
         }
         rest = &inner[end + 1..];
     }
@@ -232,7 +261,10 @@ mod tests {
     fn a_url_prints_as_it_can_be_read_again() {
         for path in ["/data/shop.db", "/data/100%?.db", "/data/my shop.db"] {
             let url = Url::Sqlite(path.into());
-            assert_eq!(Url::parse(&url.to_string(), Path::new("/base")).as_ref(), Ok(&url));
+            assert_eq!(
+                Url::parse(&url.to_string(), Path::new("/base")).as_ref(),
+                Ok(&url)
+            );
         }
     }
 
@@ -257,11 +289,23 @@ mod tests {
 
     #[test]
     fn redaction_keeps_what_is_no_secret() {
-        assert_eq!(redact("can't reach postgres://app:pw@db1:5432/shop now"), "can't reach postgres://app:***@db1:5432/shop now");
+        assert_eq!(
+            redact("can't reach postgres://app:pw@db1:5432/shop now"),
+            "can't reach postgres://app:***@db1:5432/shop now"
+        );
         assert_eq!(redact("app:pw@tcp(db1)/shop"), "app:***@tcp(db1)/shop");
-        assert_eq!(redact("postgres://db1/shop?password=pw&user=app"), "postgres://db1/shop?password=***&user=app");
-        assert_eq!(redact("/data/ana@home/shop.db and 02:41:07"), "/data/ana@home/shop.db and 02:41:07");
-        assert_eq!(redact("tidegate.toml:14: [throttle] has no \"max_lags\""), "tidegate.toml:14: [throttle] has no \"max_lags\"");
+        assert_eq!(
+            redact("postgres://db1/shop?password=pw&user=app"),
+            "postgres://db1/shop?password=***&user=app"
+        );
+        assert_eq!(
+            redact("/data/ana@home/shop.db and 02:41:07"),
+            "/data/ana@home/shop.db and 02:41:07"
+        );
+        assert_eq!(
+            redact("tidegate.toml:14: [throttle] has no \"max_lags\""),
+            "tidegate.toml:14: [throttle] has no \"max_lags\""
+        );
     }
 
     #[test]
@@ -269,10 +313,28 @@ mod tests {
         let env = |name: &str| (name == "SHOP").then(|| "/data/shop".to_owned());
         let base = tempfile::tempdir().unwrap();
         std::fs::write(base.path().join("pw"), "hunter2\nsecond line\n").unwrap();
-        assert_eq!(expand("${SHOP}/a.db", base.path(), &env).unwrap(), "/data/shop/a.db");
-        assert_eq!(expand("x:${file:pw}@h", base.path(), &env).unwrap(), "x:hunter2@h");
-        assert!(expand("${SHOPS}", base.path(), &env).unwrap_err().contains("${SHOPS}"));
-        assert!(expand("${SHOP", base.path(), &env).unwrap_err().contains("never closed"));
-        assert!(expand("${file:none}", base.path(), &env).unwrap_err().contains("none"));
+        assert_eq!(
+            expand("${SHOP}/a.db", base.path(), &env).unwrap(),
+            "/data/shop/a.db"
+        );
+        assert_eq!(
+            expand("x:${file:pw}@h", base.path(), &env).unwrap(),
+            "x:hunter2@h"
+        );
+        assert!(
+            expand("${SHOPS}", base.path(), &env)
+                .unwrap_err()
+                .contains("${SHOPS}")
+        );
+        assert!(
+            expand("${SHOP", base.path(), &env)
+                .unwrap_err()
+                .contains("never closed")
+        );
+        assert!(
+            expand("${file:none}", base.path(), &env)
+                .unwrap_err()
+                .contains("none")
+        );
     }
 }

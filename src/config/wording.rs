@@ -41,7 +41,9 @@ impl Source {
     /// A fault about a value: names its section and key.
     pub fn about(&self, span: &Range<usize>, what: impl std::fmt::Display) -> Fault {
         match self.whereabouts(span) {
-            Some((section, Some(key))) => self.fault(span.start, format!("{section} {key}: {what}")),
+            Some((section, Some(key))) => {
+                self.fault(span.start, format!("{section} {key}: {what}"))
+            }
             Some((section, None)) => self.fault(span.start, format!("{section} {what}")),
             None => self.fault(span.start, what),
         }
@@ -63,7 +65,10 @@ impl Source {
         }
         if message.starts_with("invalid type: map, expected a sequence") {
             let header = self.text.get(span.clone()).unwrap_or_default();
-            return self.fault(span.start, format!("{header} may be there several times: write it as [{header}]"));
+            return self.fault(
+                span.start,
+                format!("{header} may be there several times: write it as [{header}]"),
+            );
         }
         if message == "duplicate key" {
             let name = self.text.get(span.clone()).unwrap_or_default();
@@ -74,7 +79,9 @@ impl Source {
             .or_else(|| message.strip_prefix("invalid value: "))
             .and_then(|rest| rest.split_once(", expected "))
         {
-            let expected = expected.strip_prefix("struct ").map_or(expected, |_| "a section, like [name]");
+            let expected = expected
+                .strip_prefix("struct ")
+                .map_or(expected, |_| "a section, like [name]");
             return self.about(&span, format!("{} is not {}", plain(got), plain(expected)));
         }
         self.about(&span, redact(message))
@@ -88,12 +95,20 @@ impl Source {
             let near = nearest(name, keys).map(|key| format!("; did you mean {}?", header(key)));
             return self.fault(
                 span.start,
-                format!("there is no section [{name}]{}  (sections: {})", near.unwrap_or_default(), sections.join(" ")),
+                format!(
+                    "there is no section [{name}]{}  (sections: {})",
+                    near.unwrap_or_default(),
+                    sections.join(" ")
+                ),
             );
         }
         self.fault(
             span.start,
-            format!("{section} has no \"{name}\"{}  (keys: {})", meant(name, keys), keys.join(", ")),
+            format!(
+                "{section} has no \"{name}\"{}  (keys: {})",
+                meant(name, keys),
+                keys.join(", ")
+            ),
         )
     }
 
@@ -101,13 +116,18 @@ impl Source {
         if span.start == 0 && span.end == 0 {
             return Fault::new(
                 Kind::Usage,
-                format!("{}: there is no section {}", self.path.display(), header(name)),
+                format!(
+                    "{}: there is no section {}",
+                    self.path.display(),
+                    header(name)
+                ),
             )
             .code("CONFIG")
             .hint(example(name));
         }
         let section = self.text.get(span.clone()).unwrap_or_default();
-        self.fault(span.start, format!("{section} has no \"{name}\"")).hint(example(name))
+        self.fault(span.start, format!("{section} has no \"{name}\""))
+            .hint(example(name))
     }
 
     /// Section and key in which a span lies.
@@ -156,7 +176,9 @@ fn header(section: &str) -> String {
 fn example(name: &str) -> String {
     match name {
         "migration" => "[migration]  name = \"shop-2026\"".into(),
-        "source" => "[source]  url = \"sqlite:///path/to/old.db\"  (in [[table]]: the table's name)".into(),
+        "source" => {
+            "[source]  url = \"sqlite:///path/to/old.db\"  (in [[table]]: the table's name)".into()
+        }
         "target" => "[target]  url = \"sqlite:///path/to/new.db\"".into(),
         "name" => "name = \"shop-2026\"".into(),
         "url" => "url = \"sqlite:///path/to/file.db\"".into(),
@@ -177,7 +199,10 @@ fn plain(words: &str) -> String {
     match words.split_once(' ') {
         Some(("string", _)) => "a text in quotes".into(),
         Some(("integer", number)) => format!("the number {}", number.trim_matches('`')),
-        Some(("floating", number)) => format!("the number {}", number.trim_start_matches("point ").trim_matches('`')),
+        Some(("floating", number)) => format!(
+            "the number {}",
+            number.trim_start_matches("point ").trim_matches('`')
+        ),
         Some(("boolean", value)) => value.trim_matches('`').to_owned(),
         _ => match words {
             "a string" => "a text in quotes".into(),
@@ -208,7 +233,12 @@ where
     known
         .into_iter()
         .map(AsRef::as_ref)
-        .map(|key| (strsim::damerau_levenshtein(&lower, &key.to_lowercase()), key))
+        .map(|key| {
+            (
+                strsim::damerau_levenshtein(&lower, &key.to_lowercase()),
+                key,
+            )
+        })
         .filter(|(distance, key)| *distance <= 1 + key.chars().count() / 4 || begins(key))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, key)| key)

@@ -1,0 +1,87 @@
+//! L5: the command line. One file a subcommand; this one lists them, and runs the one that was asked for.
+
+pub mod complain;
+mod completions;
+mod explain;
+pub mod world;
+
+use crate::config::written::Color;
+use crate::domain::fault::Result;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use world::{Exit, World};
+
+/// Watch, steer and undo a live database migration.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidegate",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done · 1 differs · 2 usage or config · 3 blocked · 4 in doubt · 5 refused · 6 not proven · 7 own failure · 130 interrupted"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where journals, logs and sockets lie [default: $XDG_STATE_HOME/tidegate]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Colours: on a terminal, always, or never; NO_COLOR is heeded
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, hide_possible_values = true, value_name = "WHEN")]
+    pub color: Color,
+    /// Draw with ASCII only
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What a finding's or an error's code means, and what is safe to do
+    Explain(explain::Options),
+    /// A completion script for your shell
+    Completions(completions::Options),
+    /// The manual page
+    Man,
+}
+
+/// Runs what the process was called with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return complain::usage(&error),
+    };
+    let world = World::new(&cli.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            return complain::fault(&world, &world::own("no threads can be started", cause));
+        }
+    };
+    match runtime.block_on(run(cli.command, &world)) {
+        Ok(exit) => exit.into(),
+        Err(fault) => complain::fault(&world, &fault),
+    }
+}
+
+async fn run(command: Command, world: &World) -> Result<Exit> {
+    match command {
+        Command::Explain(options) => explain::run(&options, world),
+        Command::Completions(options) => completions::run(&options, world, Cli::command()),
+        Command::Man => completions::manual(world, Cli::command()),
+    }
+}
