@@ -13,4 +13,6 @@ pub mod faces; // L4: state and events as text: no screen, no keys
 pub mod cli; // L5: the command line, one file a subcommand
 pub mod config; // L5: the config as written and as meant
 
+pub mod tui; // L4: the console
+
 pub mod demo; // what is not tidegate in `tidegate demo`: imports nothing above

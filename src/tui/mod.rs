@@ -1,0 +1,15 @@
+//! L4: the console. A fold over events on one side, keys on the other, and a picture drawn from both.
+//!
+//! ```text
+//! terminal, tap ─► Msg ─► update(&mut Ui, &Migration, Msg) -> Vec<Effect>     pure
+//!                              │
+//!                         draw(&Picture, Rect, &mut Buffer)                  pure: no clock, no I/O, nothing mutated
+//! Effect ─► run ─► tap
+//! ```
+//!
+//! Architecture invariant: the migration's state is never changed here; only events change it. What belongs to this console
+//! alone (selection, filters, prompts) is [`model::Ui`] and never leaves it.
+
+pub mod grid;
+pub mod model;
+pub mod theme;
