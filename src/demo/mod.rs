@@ -6,6 +6,7 @@ pub mod app;
 pub mod compare;
 pub mod corrupt;
 pub mod error;
+pub mod scenario;
 mod shape;
 pub mod shop;
 pub mod witness;
