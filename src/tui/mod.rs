@@ -13,3 +13,5 @@
 pub mod grid;
 pub mod model;
 pub mod theme;
+pub mod view;
+pub mod widget;

@@ -1,0 +1,140 @@
+//! Figures and moments as the screens say them, one way everywhere.
+
+use crate::domain::event::{Phase, Severity};
+use crate::domain::unit::{At, Rows, RowsPerSecond, Span, short_count};
+use crate::state::migration::{Migration, Owner, WayBack};
+use crate::state::pace::Eta;
+use crate::tui::theme::{Role, Theme};
+use jiff::Timestamp;
+
+/// What stands where something was not measured.
+pub const UNKNOWN: &str = "?";
+
+/// A part of a whole in per cent, rounded down: 100 only at one.
+pub fn percent(part: f64) -> String {
+    format!("{}%", (part.clamp(0.0, 1.0) * 100.0).floor())
+}
+
+/// The same with a decimal, without the sign.
+pub fn percent_fine(part: f64) -> String {
+    format!("{:.1}", (part.clamp(0.0, 1.0) * 1000.0).floor() / 10.0)
+}
+
+/// Time of day in UTC: `14:02:51`.
+pub fn clock(at: At) -> String {
+    Timestamp::from_millisecond(at.0).map_or_else(
+        |_| "--:--:--".to_string(),
+        |t| t.strftime("%H:%M:%S").to_string(),
+    )
+}
+
+/// Date and time in UTC: `2026-11-20 14:02:51Z`.
+pub fn moment(at: At) -> String {
+    Timestamp::from_millisecond(at.0).map_or_else(
+        |_| UNKNOWN.to_string(),
+        |t| t.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+    )
+}
+
+/// A span, or that it is not known.
+pub fn span(span: Option<Span>) -> String {
+    span.map_or_else(|| UNKNOWN.to_string(), |s| s.to_string())
+}
+
+/// Rows in full up to 99,999, short above: `48,211`, `636M`.
+pub fn rows(n: Rows) -> String {
+    if n.0 < 100_000 {
+        n.to_string()
+    } else {
+        short_count(n.0)
+    }
+}
+
+/// One or several of a thing: `1 row`, `3 rows`.
+pub fn count(n: u64, one: &str) -> String {
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{} {one}s", Rows(n))
+    }
+}
+
+/// A speed: `9.7k rows/s`.
+pub fn speed(rate: RowsPerSecond) -> String {
+    format!("{rate} rows/s")
+}
+
+/// Who takes writes.
+pub fn owner(owner: Owner) -> (&'static str, Role) {
+    match owner {
+        Owner::Source => ("source", Role::Text),
+        Owner::Target => ("target", Role::Target),
+        Owner::Nobody => ("nobody", Role::Bad),
+    }
+}
+
+/// What going back would lose.
+pub fn way_back(state: &Migration) -> (&'static str, Role) {
+    match state.way_back() {
+        WayBack::LosesNothing => ("loses 0", Role::Ok),
+        WayBack::Unknown => ("not known", Role::Bad),
+        WayBack::Done if state.phase == Phase::Final => ("given up", Role::Muted),
+        WayBack::Done => ("gone back", Role::Muted),
+    }
+}
+
+/// A phase in capitals, as the header shouts it.
+pub fn phase_caps(phase: Phase) -> String {
+    match phase {
+        Phase::CatchUp => "CATCH-UP".into(),
+        other => other.label().replace('-', " ").to_uppercase(),
+    }
+}
+
+/// The glyph and role of an alert.
+pub fn severity(severity: Severity, theme: &Theme) -> (&'static str, Role) {
+    match severity {
+        Severity::Critical => (theme.glyphs.alarm, Role::Bad),
+        Severity::Warning => (theme.glyphs.minor, Role::Warn),
+        Severity::Notice => (theme.glyphs.dot, Role::Muted),
+    }
+}
+
+/// The time left, short: `1h14m–1h48m`.
+pub fn eta(eta: &Eta, theme: &Theme) -> String {
+    match eta {
+        Eta::Done => "0".into(),
+        Eta::Measuring => "measuring".into(),
+        Eta::Between { low, high, .. } => {
+            let (low, high) = (low.to_string(), high.to_string());
+            if low == high {
+                format!("~{low}")
+            } else {
+                let dash = if theme.glyphs.braille { "–" } else { "-" };
+                format!("{low}{dash}{high}")
+            }
+        }
+        Eta::Stopped(_) => UNKNOWN.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hundred_is_said_only_of_the_whole() {
+        assert_eq!(percent(0.999_9), "99%");
+        assert_eq!(percent(1.0), "100%");
+        assert_eq!(percent_fine(0.999_99), "99.9");
+        assert_eq!(percent_fine(1.0), "100.0");
+        assert_eq!(percent(1.7), "100%");
+    }
+
+    #[test]
+    fn moments_are_utc() {
+        assert_eq!(clock(At(1_795_183_371_000)), "14:02:51");
+        assert_eq!(moment(At(1_795_183_371_000)), "2026-11-20 14:02:51Z");
+        assert_eq!(clock(At(i64::MAX)), "--:--:--");
+    }
+}

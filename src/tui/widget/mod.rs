@@ -1,0 +1,9 @@
+//! Things drawn in more than one place: pure functions from values to text and styles.
+
+pub mod bar;
+pub mod chart;
+pub mod chunk_map;
+pub mod row;
+pub mod spark;
+pub mod strip;
+pub mod text;
