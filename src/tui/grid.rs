@@ -1,12 +1,28 @@
 //! Where each chunk lies on the map. Keys and drawing use the same arithmetic, so that "down" is what the eye takes for it.
 
-use super::model::MapUi;
+use super::model::{MapUi, Ui};
 use ratatui::layout::Size;
 
 /// Columns left of the cells: the axis with the first key of each line.
 pub const AXIS: u16 = 8;
 /// Columns right of the cells: how many differ in the line.
 pub const GUTTER: u16 = 6;
+
+/// Lines of every screen that are not its own: header, screen bar, and the notice, rule and hints below.
+pub const FRAME: u16 = 6;
+/// Lines of the map that are not cells: its title, and the rule, three lines about the cell and the legend below.
+pub const AROUND: u16 = 6;
+
+/// The room for axis, cells and gutter. The map is drawn into this much and no more, so that keys know where lines end.
+pub fn room(ui: &Ui) -> Size {
+    Size {
+        width: ui.size.width,
+        height: ui
+            .size
+            .height
+            .saturating_sub(FRAME + AROUND + ui.overlay_lines()),
+    }
+}
 
 /// A window of chunks laid over a rectangle of cells, in key order, line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! alone (selection, filters, prompts) is [`model::Ui`] and never leaves it.
 
 pub mod grid;
+pub mod lists;
 pub mod model;
 pub mod theme;
 pub mod view;

@@ -438,8 +438,6 @@ pub struct Ui {
     pub back: Vec<Screen>,
     /// The pane that has the focus.
     pub pane: u8,
-    /// First line shown of each screen's list.
-    pub scroll: BTreeMap<(Screen, u8), usize>,
     /// Filter or search text of each screen.
     pub filter: BTreeMap<Screen, String>,
     /// The Overview's own.
@@ -547,13 +545,21 @@ impl Ui {
         state.people.present.get(&me).map(|p| p.role)
     }
 
+    /// Lines the demo takes above the hints: its caption and its witness.
+    pub fn overlay_lines(&self) -> u16 {
+        let Some(overlay) = &self.overlay else {
+            return 0;
+        };
+        let caption = if overlay.hidden {
+            0
+        } else {
+            overlay.caption.len().min(2) as u16
+        };
+        caption + u16::from(!overlay.witness.is_empty())
+    }
+
     /// The filter of the screen shown.
     pub fn filter(&self) -> &str {
         self.filter.get(&self.screen).map_or("", String::as_str)
-    }
-
-    /// The first line shown of a pane of the screen shown.
-    pub fn scroll(&self, pane: u8) -> usize {
-        self.scroll.get(&(self.screen, pane)).copied().unwrap_or(0)
     }
 }
