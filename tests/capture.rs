@@ -584,3 +584,20 @@ fn an_install_waits_for_no_writer_beyond_the_busy_timeout() {
         .unwrap();
     assert_eq!(log(&ours), [key(0, 5)]);
 }
+
+#[test]
+fn an_expression_compares_by_the_columns_collation_and_affinity() {
+    let conn = database(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, state TEXT NOT NULL DEFAULT 'new' COLLATE NOCASE, flag INTEGER, v);
+         CREATE UNIQUE INDEX by_state ON t(CASE WHEN state = 'ACTIVE' THEN v END);
+         CREATE UNIQUE INDEX by_flag ON t(CASE WHEN flag = '1' THEN v END);
+         INSERT INTO t VALUES (1, 'active', 0, 'a'), (2, 'x', 1, 'b');",
+    );
+    capture(&conn, &["t"]);
+    conn.execute_batch("REPLACE INTO t VALUES (3, 'Active', 0, 'a')")
+        .unwrap();
+    assert!(log(&conn).contains(&key(0, 1)));
+    conn.execute_batch("REPLACE INTO t VALUES (4, 'y', 1, 'b')")
+        .unwrap();
+    assert!(log(&conn).contains(&key(0, 2)));
+}
