@@ -42,7 +42,7 @@ fn capture(conn: &Connection, tables: &[&str]) -> Capture {
 
 fn log(conn: &Connection) -> Vec<Vec<Value>> {
     let mut rows = conn
-        .prepare("SELECT * FROM tidegate_log ORDER BY seq")
+        .prepare("SELECT * FROM tidegate_log WHERE t >= 0 ORDER BY seq")
         .unwrap();
     let width = rows.column_count();
     let read = rows.query_map([], |row| {

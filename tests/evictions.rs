@@ -436,7 +436,7 @@ fn state(conn: &Connection, quoted: &str, key: &[String]) -> BTreeMap<String, St
 
 fn logged(conn: &Connection, after: &mut i64, width: usize) -> HashSet<String> {
     let mut rows = conn
-        .prepare_cached("SELECT * FROM tidegate_log WHERE seq > ?1 ORDER BY seq")
+        .prepare_cached("SELECT * FROM tidegate_log WHERE seq > ?1 AND t >= 0 ORDER BY seq")
         .unwrap();
     let mut found = rows.query([*after]).unwrap();
     let mut keys = HashSet::new();

@@ -30,6 +30,11 @@ pub const LOG: &str = "tidegate_log";
 /// How each of our triggers begins its writes, and so how a trigger of ours is known whatever it is called by now.
 const LOG_WRITE: &str = "INSERT INTO tidegate_log(";
 
+/// The log's first row, of no table. It starts `seq` at the clock, in microseconds, so that a log that was removed and made
+/// again never gives a position that the older one gave: a reader of the older one finds its position gone.
+const BIRTH: &str = "INSERT INTO tidegate_log(seq, t) SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000, -1 \
+     WHERE NOT EXISTS (SELECT 1 FROM tidegate_log)";
+
 /// A table to capture, and its number in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
@@ -483,6 +488,7 @@ fn make(tx: &Transaction<'_>, catalog: &Catalog, capture: &Capture) -> Result<()
             None => tx.execute_batch(&object.sql)?,
         }
     }
+    tx.execute_batch(BIRTH)?;
     for table in compiling {
         compile(tx, table).map_err(|error| InstallError::WouldBreak {
             table: table.name.clone(),

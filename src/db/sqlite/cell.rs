@@ -1,0 +1,71 @@
+//! Values into and out of SQLite, byte for byte.
+//!
+//! TEXT is bound and read as bytes: SQLite keeps what is not UTF-8 and what holds NUL, and so does this. What a column's
+//! affinity would convert was converted when the source stored it; the target's column has the same declared type, and
+//! conversion is idempotent (<https://sqlite.org/datatype3.html>: a text that looked like a number left an INTEGER column
+//! as a number, one that did not stays text), so a value binds to what it was. The exception is a value that was stored under
+//! another declared type (`PRAGMA writable_schema`): it changes class on the way, and the verifier shows it.
+
+use crate::db::canon::RowHasher;
+use crate::domain::value::{Row, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Result, Statement, ToSql};
+
+/// A value on its way into a statement, borrowed.
+pub(super) struct Cell<'a>(pub(super) &'a Value);
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(i) => ValueRef::Integer(*i),
+            Value::Real(r) => ValueRef::Real(*r),
+            Value::Text(bytes) => ValueRef::Text(bytes),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// A value out of a statement.
+pub(super) fn value(cell: ValueRef<'_>) -> Value {
+    match cell {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(i) => Value::Integer(i),
+        ValueRef::Real(r) => Value::Real(r),
+        ValueRef::Text(bytes) => Value::Text(bytes.into()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
+    }
+}
+
+/// Cells `from..from + count` of a row.
+pub(super) fn cells(row: &rusqlite::Row<'_>, from: usize, count: usize) -> Result<Row> {
+    (from..from + count)
+        .map(|i| row.get_ref(i).map(value))
+        .collect()
+}
+
+/// Binds values to `?first`, `?first+1` …
+pub(super) fn bind<'a>(
+    statement: &mut Statement<'_>,
+    first: usize,
+    values: impl IntoIterator<Item = &'a Value>,
+) -> Result<()> {
+    for (i, value) in values.into_iter().enumerate() {
+        statement.raw_bind_parameter(first + i, Cell(value))?;
+    }
+    Ok(())
+}
+
+/// Adds the first `count` cells of a row to its hash, in place.
+pub(super) fn hash(hasher: &mut RowHasher, row: &rusqlite::Row<'_>, count: usize) -> Result<()> {
+    for i in 0..count {
+        match row.get_ref(i)? {
+            ValueRef::Null => hasher.null(),
+            ValueRef::Integer(i) => hasher.integer(i),
+            ValueRef::Real(r) => hasher.real(r),
+            ValueRef::Text(bytes) => hasher.text(bytes),
+            ValueRef::Blob(bytes) => hasher.blob(bytes),
+        }
+    }
+    Ok(())
+}
