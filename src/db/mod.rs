@@ -7,6 +7,7 @@
 //! `Table::target`; a reverse lane swaps the endpoints, not the names.
 
 pub mod canon;
+pub mod sim;
 pub mod sqlite;
 
 use crate::domain::change::{Change, Item, Txn};

@@ -1,0 +1,207 @@
+//! Reads on their way from the source to the target.
+
+use super::kept::Epoch;
+use super::queue::Index;
+use crate::db::{ChunkMark, Landing};
+use crate::domain::change::{Change, Txn};
+use crate::domain::id::{ChunkId, TableId};
+use crate::domain::key::{Key, Pick};
+use crate::domain::position::{Barrier, Seen};
+use crate::domain::table::Table;
+use crate::domain::unit::Rows;
+use crate::domain::value::Row;
+use crate::state::stream::Fold;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// One read, from before its view was opened until it has landed. Never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(super) u64);
+
+/// What a worker hands over: rows of one pick, read in one view.
+#[derive(Debug, Clone)]
+pub struct ChunkRead {
+    /// The table.
+    pub table: TableId,
+    /// What the view contains of the source's stream.
+    pub seen: Seen,
+    /// How to know that the stream has passed the read; emitted after the view was opened.
+    pub barrier: Barrier,
+    /// Which rows these are: all of the range that the view has, or those of the keys that are there.
+    pub pick: Pick,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// The chunk whose mark lands with them; none for a repair.
+    pub chunk: Option<ChunkId>,
+    /// Whether the replaced images are handed back, for undo.
+    pub keep_before: bool,
+}
+
+/// What has landed, or is about to.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub table: TableId,
+    /// Folded up to here.
+    pub at: Index,
+    /// Being landed now.
+    pub landing: bool,
+    rows: Arc<Vec<Row>>,
+    gone: Vec<Key>,
+    mark: Option<ChunkMark>,
+    keep_before: bool,
+    keys: Option<HashSet<Key>>,
+}
+
+impl Held {
+    /// Whether the transaction touches a row that is landing. The keys are only gathered when one comes along.
+    pub fn touched_by(&mut self, txn: &Txn, table: &Table) -> bool {
+        let mine = |change: &&Change| change.table == self.table;
+        let mut changes = txn.changes.iter().filter(mine).peekable();
+        if changes.peek().is_none() {
+            return false;
+        }
+        let (rows, gone) = (&self.rows, &self.gone);
+        let keys = self.keys.get_or_insert_with(|| {
+            let there = rows.iter().map(|row| table.key_of(row));
+            there.chain(gone.iter().cloned()).collect()
+        });
+        changes.any(|change| keys.contains(&change.key))
+    }
+
+    pub fn landing(&self) -> Landing {
+        Landing {
+            table: self.table,
+            mark: self.mark.clone(),
+            rows: Arc::clone(&self.rows),
+            gone: self.gone.clone(),
+            keep_before: self.keep_before,
+        }
+    }
+}
+
+/// Rows are here, the marker is not.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    read: ChunkRead,
+    fold: Fold,
+}
+
+impl Waiting {
+    pub fn new(mut read: ChunkRead) -> Self {
+        let rows = std::mem::take(&mut read.rows);
+        Self {
+            fold: Fold::over(rows, &read.pick),
+            read,
+        }
+    }
+
+    pub fn table(&self) -> TableId {
+        self.read.table
+    }
+
+    pub fn barrier(&self) -> Barrier {
+        self.read.barrier
+    }
+
+    /// Lays a delivered transaction over the rows, unless the view contains it.
+    pub fn lay(&mut self, txn: &Txn, table: &Table) {
+        if self.read.seen.sees(&txn.head) {
+            return;
+        }
+        for change in &txn.changes {
+            if change.table == self.read.table {
+                self.fold.lay(table, &change.key, &change.image);
+            }
+        }
+    }
+
+    pub fn finish(self, at: Index, table: &Table) -> Held {
+        let folded = self.fold.finish(table);
+        let mark = match (self.read.chunk, self.read.pick) {
+            (Some(chunk), Pick::Range(range)) => Some(ChunkMark {
+                chunk,
+                range,
+                rows: Rows(folded.rows.len() as u64),
+            }),
+            _ => None,
+        };
+        Held {
+            table: self.read.table,
+            at,
+            landing: false,
+            rows: Arc::new(folded.rows),
+            gone: folded.gone,
+            mark,
+            keep_before: self.read.keep_before,
+            keys: None,
+        }
+    }
+}
+
+/// How far a read is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Announced: its view may be open, its rows are not here.
+    Begun {
+        epoch: Epoch,
+        index: Index,
+    },
+    Waiting(Box<Waiting>),
+    Folded(Box<Held>),
+}
+
+/// All reads under way: as many as there are workers, so everything here may look at each.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    pub stages: BTreeMap<Ticket, Stage>,
+    next: u64,
+}
+
+impl Reads {
+    pub fn begin(&mut self, epoch: Epoch, index: Index) -> Ticket {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        self.stages.insert(ticket, Stage::Begun { epoch, index });
+        ticket
+    }
+
+    /// The oldest begin whose rows are still to come.
+    pub fn oldest_begin(&self) -> Option<Epoch> {
+        self.stages
+            .values()
+            .filter_map(|stage| match stage {
+                Stage::Begun { epoch, .. } => Some(*epoch),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// The first folded read, not landed yet, that a transaction delivered at `index` must not overtake.
+    pub fn holding(&mut self, index: Index, txn: &Txn, tables: &[Table]) -> Option<Ticket> {
+        self.stages.iter_mut().find_map(|(ticket, stage)| {
+            let Stage::Folded(held) = stage else {
+                return None;
+            };
+            let table = tables.get(usize::from(held.table.0))?;
+            (held.at < index && held.touched_by(txn, table)).then_some(*ticket)
+        })
+    }
+
+    /// Folds every waiting read whose barrier this settles.
+    pub fn fold_reached(&mut self, at: Index, tables: &[Table], reached: impl Fn(Barrier) -> bool) {
+        let due: Vec<Ticket> = self
+            .stages
+            .iter()
+            .filter(|(_, stage)| matches!(stage, Stage::Waiting(w) if reached(w.barrier())))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in due {
+            if let Some(Stage::Waiting(waiting)) = self.stages.remove(&ticket)
+                && let Some(table) = tables.get(usize::from(waiting.table().0))
+            {
+                let held = Box::new(waiting.finish(at, table));
+                self.stages.insert(ticket, Stage::Folded(held));
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The landing rule under random schedules: the real core of the lane between two databases in memory whose log runs ahead
+//! of their reads. After every write to the target, every landed range is the source's log replayed to the applied
+//! position; each sentence of the rule is left out once, and must be missed.
+//!
+//! `TIDEGATE_SEEDS` sets how many schedules the sound rule is run through (10,000 when unset). A failure names its seed.
+
+#[path = "interleave/world.rs"]
+mod world;
+
+use tidegate::db::sim::{Kind, Slack};
+use tidegate::engine::lane::Weaken;
+use world::{Setting, Tally, World, plan};
+
+const KINDS: [Kind; 3] = [Kind::Snapshots, Kind::Prefix, Kind::DirtyKeys];
+
+fn seeds() -> u64 {
+    let set = std::env::var("TIDEGATE_SEEDS").ok();
+    set.and_then(|text| text.parse().ok()).unwrap_or(10_000)
+}
+
+/// Runs every kind of source over part `part` of `parts` of all seeds.
+fn sound(part: u64, parts: u64) {
+    let plan = plan();
+    let mut sum = Tally::default();
+    for seed in (0..seeds()).filter(|seed| seed % parts == part) {
+        let kind = KINDS[(seed / parts % 3) as usize];
+        let mut world = World::new(seed, Setting::sound(kind), &plan);
+        if let Err(broken) = world.run() {
+            panic!("seed {seed} ({kind:?}): {broken}");
+        }
+        sum.add(&world.tally);
+    }
+    // A schedule in which nothing happens proves nothing.
+    let each = seeds() / parts;
+    assert!(sum.commits > each * 10 && sum.landed > each * 4, "{sum:?}");
+    assert!(sum.held > each / 10 && sum.crashes > each / 10, "{sum:?}");
+    assert!(sum.lost_replies > each / 10, "{sum:?}");
+    assert!(
+        sum.compared > each / 10 && sum.between > each / 40,
+        "{sum:?}"
+    );
+}
+
+#[test]
+fn the_rule_holds_first_half() {
+    sound(0, 2);
+}
+
+#[test]
+fn the_rule_holds_second_half() {
+    sound(1, 2);
+}
+
+/// How many seeds it takes until the weakened rule is caught.
+fn caught_after(setting: Setting) -> Option<u64> {
+    let plan = plan();
+    (0..20_000).find(|seed| World::new(*seed, setting, &plan).run().is_err())
+}
+
+fn must_fail(weaken: Weaken, kinds: &[Kind]) {
+    for &kind in kinds {
+        let setting = Setting {
+            weaken,
+            ..Setting::sound(kind)
+        };
+        let caught = caught_after(setting);
+        assert!(caught.is_some(), "{weaken:?} over {kind:?} goes unnoticed");
+    }
+}
+
+#[test]
+fn without_the_hold_it_fails() {
+    must_fail(Weaken::NoHold, &KINDS);
+}
+
+#[test]
+fn without_the_fold_it_fails() {
+    must_fail(Weaken::NoFold, &KINDS);
+}
+
+#[test]
+fn landing_early_fails() {
+    must_fail(Weaken::LandEarly, &KINDS);
+}
+
+#[test]
+fn folding_to_the_marker_while_the_stream_went_on_fails() {
+    must_fail(Weaken::PastMarker, &[Kind::Snapshots]);
+}
+
+#[test]
+fn forgetting_what_no_view_was_shown_to_see_fails() {
+    must_fail(Weaken::ForgetUnproven, &[Kind::Snapshots, Kind::Prefix]);
+}
+
+#[test]
+fn forgetting_on_proof_while_an_older_view_is_read_fails() {
+    must_fail(Weaken::ForgetOnProof, &KINDS);
+}
+
+#[test]
+fn a_view_that_misses_what_the_feed_skips_fails() {
+    for kind in [Kind::Snapshots, Kind::Prefix] {
+        let setting = Setting {
+            views_too_early: true,
+            ..Setting::sound(kind)
+        };
+        assert!(caught_after(setting).is_some(), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_careless_target_fails() {
+    for slack in [Slack::DeleteRangeFirst, Slack::PlainInsert] {
+        let setting = Setting {
+            slack,
+            ..Setting::sound(Kind::Snapshots)
+        };
+        assert!(caught_after(setting).is_some(), "{slack:?}");
+    }
+}
