@@ -11,7 +11,7 @@
 //! # When the disk is full
 //!
 //! A write that fails leaves nothing half-written: the group is rolled back, everybody in it gets the same fault
-//! (`JOURNAL-FULL` or `JOURNAL-LOST`, both [`Kind::Own`](crate::domain::fault::Kind::Own)), and no append succeeds until
+//! (`JOURNAL-FULL` or `JOURNAL-LOST`, both [`Kind::Own`]), and no append succeeds until
 //! [`Journal::probe`] does. For the last words (paused, parked) 1 MB is kept as `journal.reserve`:
 //! [`Journal::append_last`] gives it up to the file system and writes into the room. Somebody else on the same disk may be
 //! faster; then the engine stops without them, and nothing that was recorded before is harmed. `probe` wants

@@ -3,7 +3,7 @@
 //! A log of keys, not of images: `tidegate_log(seq, t, k0, k1, …)`, where `t` is the table's number in the migration and
 //! the key columns have no type, so a key is logged byte for byte. Whoever reads it reads the rows of those keys as they
 //! are now, in the same read transaction. AFTER triggers log the key of each changed row (OLD and NEW for an UPDATE);
-//! BEFORE triggers log the rows a REPLACE would evict ([`probe`](super::probe)).
+//! BEFORE triggers log the rows a REPLACE would evict ([`probe`]).
 //!
 //! What the application can notice. `changes()` and `last_insert_rowid()` are as without us: SQLite restores both when a
 //! trigger ends (<https://sqlite.org/c3ref/last_insert_rowid.html>, <https://sqlite.org/c3ref/changes.html>).

@@ -1,7 +1,7 @@
 //! A database's schema, exactly as SQLite holds it.
 //!
 //! Pragmas say most of it (<https://sqlite.org/pragma.html>: `table_list`, `table_xinfo`, `index_list`, `index_xinfo`,
-//! `foreign_key_list`); what only the stored text says comes from [`ddl`](super::ddl). Read in one read transaction.
+//! `foreign_key_list`); what only the stored text says comes from [`ddl`]. Read in one read transaction.
 //! Left out: `sqlite_*`, our own `tidegate_*`, temporary and attached schemas.
 
 use std::collections::HashSet;
