@@ -19,6 +19,7 @@ use crate::domain::key::Key;
 use crate::domain::value::{Row, Value};
 use rusqlite::Connection;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Applies inside the caller's transaction.
@@ -34,8 +35,8 @@ pub(super) fn apply(
         .iter()
         .chain(batch.log.iter().flat_map(|txn| &txn.changes));
     for change in changes {
-        if !tables.contains_key(&change.table) {
-            tables.insert(change.table, made.get(change.table)?);
+        if let Entry::Vacant(slot) = tables.entry(change.table) {
+            slot.insert(made.get(change.table)?);
         }
     }
     let tables = Tables(tables);

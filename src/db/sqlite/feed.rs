@@ -370,7 +370,7 @@ fn image(
 ) -> Result<Change> {
     let name = &sql.table().source;
     let doing = format!("read a changed row of {name}");
-    if raw.iter().any(|part| *part == Value::Null) {
+    if raw.contains(&Value::Null) {
         return Err(Fault::new(Kind::Blocked, format!("a row of {name} has NULL in its key: {place}"))
             .code("NULL-KEY")
             .hint("give it a key and declare the key's columns NOT NULL; a row without a key can't be followed"));
