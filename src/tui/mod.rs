@@ -10,9 +10,15 @@
 //! Architecture invariant: the migration's state is never changed here; only events change it. What belongs to this console
 //! alone (selection, filters, prompts) is [`model::Ui`] and never leaves it.
 
+pub mod commands;
+pub mod dialog;
 pub mod grid;
+pub mod keymap;
 pub mod lists;
 pub mod model;
+pub mod palette;
+pub mod prompt;
+pub mod scope;
 pub mod theme;
 pub mod view;
 pub mod widget;

@@ -1,11 +1,16 @@
 //! What belongs to one console alone, and the picture that views draw from.
 
+use super::dialog::{NoteEditor, RateDialog};
+use super::keymap::{Chord, Keymap};
+use super::palette::Palette;
+use super::prompt::Prompt;
 use super::theme::Theme;
+use super::widget::input::Input;
 use crate::domain::command::{Command, Drifted, Role};
 use crate::domain::fault::Fault;
 use crate::domain::id::{AlertId, ChunkId, CommandId, Seq, SessionId, TableId};
 use crate::domain::key::Key;
-use crate::domain::unit::{At, Span, Tick};
+use crate::domain::unit::{At, RowsPerSecond, Span, Tick};
 use crate::domain::verdict::RowDiff;
 use crate::state::migration::Migration;
 use crate::state::people::Present;
@@ -60,7 +65,7 @@ impl Screen {
         }
     }
     /// Its name.
-    pub fn label(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Map => "Map",
@@ -413,6 +418,55 @@ pub struct Replay {
     pub marks: Vec<(Seq, Tick, Mark)>,
 }
 
+/// A popup over the picture; it takes all keys while it is open.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Popup {
+    /// A question before an act.
+    Ask(Box<Prompt>),
+    /// A rate being set.
+    Rate(RateDialog),
+    /// A note being written.
+    Note(Box<NoteEditor>),
+    /// The palette.
+    Palette(Palette),
+    /// A filter, or a key to go to, being typed.
+    Find(Input),
+    /// Text to read: title, lines, the first line shown.
+    Text(String, Vec<String>, usize),
+    /// Leave the demo?
+    Leave,
+}
+
+/// An act of mine that can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// The pace goes back to this.
+    Pace(Option<RowsPerSecond>),
+    /// The shadow rate goes back to this.
+    Shadow(u32),
+    /// The newest repair of mine is put back.
+    Repair,
+}
+
+/// What a question to the engine was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// The rows known to differ.
+    Known,
+    /// Both images of a chunk's rows.
+    Rows(ChunkId),
+    /// First keys of chunks from this one on.
+    Bounds(ChunkId),
+    /// Where a typed key lies.
+    Locate(TableId),
+    /// What the open prompt's command would do.
+    DryRun,
+}
+
+/// Numbers a question, so that its answer is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct AskId(pub u64);
+
 /// Everything that belongs to this console alone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ui {
@@ -464,8 +518,34 @@ pub struct Ui {
     pub said: VecDeque<Notice>,
     /// Commands on their way.
     pub sent: VecDeque<Sent>,
-    /// The keys of a sequence pressed so far, as text (`g`).
-    pub pending: String,
+    /// The keys of a sequence pressed so far (`g`).
+    pub pending: Vec<Chord>,
+    /// Which keys mean what.
+    pub keymap: Keymap,
+    /// The popup, while one is open.
+    pub popup: Option<Popup>,
+    /// Lines run from the palette, oldest first.
+    pub history: VecDeque<String>,
+    /// A note that was left without keeping it.
+    pub draft: String,
+    /// The mouse selects and scrolls here.
+    pub mouse: bool,
+    /// The terminal does not show us: alerts ring the bell.
+    pub unfocused: bool,
+    /// When the terminal came back to us; acting keys wait a moment after that.
+    pub focused_at: Option<Span>,
+    /// Acts of mine that can be taken back, oldest first.
+    pub undo: VecDeque<Undo>,
+    /// Questions on their way, with what they are for.
+    pub asked: VecDeque<(AskId, Purpose)>,
+    /// The number of the next question.
+    pub next_ask: AskId,
+    /// The number of the next command.
+    pub next_command: CommandId,
+    /// Alerts up to this one have been rung for.
+    pub rung: AlertId,
+    /// Rows known to differ when [`DiffUi::known`] was asked for.
+    pub differ_asked: u64,
 }
 
 /// Everything a frame is drawn from. Nothing else is read while drawing.
@@ -481,6 +561,8 @@ pub struct Picture<'a> {
     pub now: Tick,
     /// How fresh it is.
     pub link: Link,
+    /// The migration as it is now, where the past or a frozen picture is shown; else the same as `state`.
+    pub live: &'a Migration,
     /// This console among the present.
     pub me: Option<&'a Present>,
     /// It only looks.
@@ -490,20 +572,27 @@ pub struct Picture<'a> {
 impl<'a> Picture<'a> {
     /// The picture of a state for a console.
     pub fn of(state: &'a Migration, ui: &'a Ui) -> Self {
+        Self::between(state, state, ui)
+    }
+
+    /// The picture of a state that is shown while another one holds.
+    pub fn between(shown: &'a Migration, live: &'a Migration, ui: &'a Ui) -> Self {
+        let me = ui.me.and_then(|id| live.people.present.get(&id));
         Self {
-            state,
+            state: shown,
             ui,
             theme: &ui.theme,
             now: ui.replay.as_ref().map_or(ui.now.tick, |r| r.tick),
             link: ui.link(),
-            me: ui.me.and_then(|id| state.people.present.get(&id)),
-            observer: ui.observer || matches!(ui.role(state), Some(Role::Observer)),
+            live,
+            me,
+            observer: ui.observer || me.is_some_and(|m| m.role == Role::Observer),
         }
     }
 
     /// Whether this console holds the lead.
     pub fn leads(&self) -> bool {
-        self.ui.me.is_some() && self.state.people.lead == self.ui.me
+        self.ui.me.is_some() && self.live.people.lead == self.ui.me
     }
 
     /// Whether what is shown may no longer be true.
@@ -537,12 +626,6 @@ impl Ui {
                 age: self.now.run - heard.unwrap_or(Span::ZERO),
             },
         }
-    }
-
-    /// What this console may do, as the engine has it.
-    pub fn role(&self, state: &Migration) -> Option<Role> {
-        let me = self.me?;
-        state.people.present.get(&me).map(|p| p.role)
     }
 
     /// Lines the demo takes above the hints: its caption and its witness.

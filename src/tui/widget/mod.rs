@@ -3,6 +3,8 @@
 pub mod bar;
 pub mod chart;
 pub mod chunk_map;
+pub mod input;
+pub mod page;
 pub mod row;
 pub mod spark;
 pub mod strip;
