@@ -151,7 +151,7 @@ impl fmt::Display for RowsPerSecond {
 
 /// A count in at most five characters: `840`, `9.7k`, `139k`, `1.2M`, `980M`.
 pub fn short_count(n: u64) -> String {
-    const UNITS: [&str; 5] = ["", "k", "M", "G", "T"];
+    const UNITS: [&str; 5] = ["", "k", "M", "B", "T"];
     let mut value = n as f64;
     let mut unit = 0;
     while value >= 999.5 && unit + 1 < UNITS.len() {

@@ -139,6 +139,13 @@ impl Chunks {
         Some(now.since(Tick(Span::seconds(u64::from(second)).0)))
     }
 
+    /// Age of the compare that is longest ago among the chunks that were compared; none when none ever was.
+    pub fn oldest_compare(&self, now: Tick) -> Option<Span> {
+        // Never compared is zero, which wraps to the largest.
+        let oldest = self.cells.iter().map(|c| c.checked.wrapping_sub(1)).min()?;
+        (oldest != u32::MAX).then(|| now.since(Tick(Span::seconds(u64::from(oldest)).0)))
+    }
+
     /// A chunk landed, the first time or again. Numbers come in order; a gap is refused.
     pub(super) fn land(&mut self, no: u32, rows: Rows, attempt: u8) -> bool {
         let cell = Cell {
@@ -273,12 +280,18 @@ mod tests {
             Some(Span::seconds(5))
         );
         assert!(chunks.repaired(1));
+        assert!(chunks.land(2, Rows(1), 1));
+        assert_eq!(chunks.oldest_check(Tick(10_000_000)), None);
+        assert_eq!(
+            chunks.oldest_compare(Tick(10_000_000)),
+            Some(Span::seconds(5))
+        );
         assert_eq!(
             (
                 chunks.tally().differing_chunks,
                 chunks.tally().unchecked_chunks
             ),
-            (0, 1)
+            (0, 2)
         );
         let text = serde_json::to_string(&chunks).unwrap();
         assert_eq!(serde_json::from_str::<Chunks>(&text).unwrap(), chunks);

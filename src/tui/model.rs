@@ -201,9 +201,9 @@ impl<T> Loaded<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum TableOrder {
     /// As the plan has them.
-    #[default]
     Plan,
     /// Longest to go first; those that stand still before all.
+    #[default]
     Left,
     /// Most rows first.
     Rows,

@@ -1,2 +1,72 @@
-//! Screens.
-pub mod words;
+//! Screens, drawn from one [`Picture`] and nothing else: no clock, no I/O, nothing changed.
+//!
+//! [`frame`] is the only way in. Every screen stands under the header's answers and over the hints.
+
+mod header;
+mod overview;
+mod scene;
+mod small;
+mod words;
+
+use super::model::{Picture, Screen, Width};
+use super::theme::Role;
+use crate::tui::widget::row::{Row, heading, paint};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Rect, Size};
+use ratatui::style::Modifier;
+use scene::Scene;
+
+/// Draws a whole frame. The area is cleared first; nothing is drawn outside of it.
+pub fn frame(picture: &Picture, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    if area.is_empty() {
+        return;
+    }
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            buf[(x, y)].reset();
+        }
+    }
+    let scene = Scene::new(picture);
+    if Width::of(Size::new(area.width, area.height)) == Width::Tiny {
+        small::draw(&scene, area, buf);
+        return;
+    }
+    let width = usize::from(area.width);
+    let top = header::height(&scene, width);
+    paint(&header::header(&scene, width), area, buf);
+    let body = Rect {
+        y: area.y + top,
+        height: area.height.saturating_sub(top + 2),
+        ..area
+    };
+    match picture.ui.screen {
+        Screen::Overview => overview::draw(&scene, body, buf),
+        _ => {}
+    }
+    if picture.stale() {
+        dim(&scene, body, buf);
+    }
+    let foot = Rect {
+        y: area.bottom().saturating_sub(2),
+        height: 2.min(area.height),
+        ..area
+    };
+    let lines = vec![
+        heading(picture.theme, width, "", ""),
+        Row::new(picture.theme, width).text(" hints").line(),
+    ];
+    paint(&lines, foot, buf);
+}
+
+/// What may no longer be true looks like it: no colour, no weight.
+fn dim(s: &Scene, area: Rect, buf: &mut Buffer) {
+    let style = s.theme.style(Role::Off);
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            let cell = &mut buf[(x, y)];
+            cell.modifier.remove(Modifier::BOLD);
+            cell.set_style(style);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Figures and moments as the screens say them, one way everywhere.
 
 use crate::domain::event::{Phase, Severity};
-use crate::domain::unit::{At, Rows, RowsPerSecond, Span, short_count};
+use crate::domain::unit::{At, Bytes, Rows, RowsPerSecond, Span, short_count};
 use crate::state::migration::{Migration, Owner, WayBack};
 use crate::state::pace::Eta;
 use crate::tui::theme::{Role, Theme};
@@ -28,14 +28,6 @@ pub fn clock(at: At) -> String {
     )
 }
 
-/// Date and time in UTC: `2026-11-20 14:02:51Z`.
-pub fn moment(at: At) -> String {
-    Timestamp::from_millisecond(at.0).map_or_else(
-        |_| UNKNOWN.to_string(),
-        |t| t.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-    )
-}
-
 /// A span, or that it is not known.
 pub fn span(span: Option<Span>) -> String {
     span.map_or_else(|| UNKNOWN.to_string(), |s| s.to_string())
@@ -47,6 +39,15 @@ pub fn rows(n: Rows) -> String {
         n.to_string()
     } else {
         short_count(n.0)
+    }
+}
+
+/// A part of some bytes: `3.1 of 64 GB`, or with both units where they differ.
+pub fn of(part: Bytes, whole: Bytes) -> String {
+    let (part, whole) = (part.to_string(), whole.to_string().replace(".0 ", " "));
+    match (part.split_once(' '), whole.split_once(' ')) {
+        (Some((number, a)), Some((_, b))) if a == b => format!("{number} of {whole}"),
+        _ => format!("{part} of {whole}"),
     }
 }
 
@@ -134,7 +135,6 @@ mod tests {
     #[test]
     fn moments_are_utc() {
         assert_eq!(clock(At(1_795_183_371_000)), "14:02:51");
-        assert_eq!(moment(At(1_795_183_371_000)), "2026-11-20 14:02:51Z");
         assert_eq!(clock(At(i64::MAX)), "--:--:--");
     }
 }

@@ -44,9 +44,11 @@ fn cells(pieces: &[Piece]) -> usize {
 }
 
 /// Chooses forms and spreads them over the line; the last part ends at its end. Two cells lie between parts, one where it
-/// is tight, and one before the first.
+/// is tight, and one before the first where it does not begin with one.
 pub fn strip(theme: &Theme, width: usize, parts: &[Part]) -> Line<'static> {
     let mut chosen = vec![0usize; parts.len()];
+    let first = parts.first().and_then(|part| part.forms.first()?.first());
+    let lead = usize::from(!first.is_some_and(|(_, text)| text.starts_with(' ')));
     let form = |chosen: &[usize], i: usize| -> &[Piece] {
         parts[i].forms.get(chosen[i]).map_or(&[], Vec::as_slice)
     };
@@ -55,7 +57,7 @@ pub fn strip(theme: &Theme, width: usize, parts: &[Part]) -> Line<'static> {
             .map(|i| cells(form(chosen, i)))
             .filter(|w| *w > 0)
             .collect();
-        1 + shown.iter().sum::<usize>() + between * shown.len().saturating_sub(1)
+        lead + shown.iter().sum::<usize>() + between * shown.len().saturating_sub(1)
     };
     while total(&chosen, 2) > width {
         let Some(give) = (0..parts.len())
@@ -73,10 +75,10 @@ pub fn strip(theme: &Theme, width: usize, parts: &[Part]) -> Line<'static> {
     let gaps = shown.len().saturating_sub(1).max(1);
     let padded: usize = shown.iter().map(|(p, min)| cells(p).max(*min)).sum();
     let bare: usize = shown.iter().map(|(p, _)| cells(p)).sum();
-    let pad = 1 + padded + 2 * gaps <= width;
-    let free = width.saturating_sub(1 + if pad { padded } else { bare });
+    let pad = lead + padded + 2 * gaps <= width;
+    let free = width.saturating_sub(lead + if pad { padded } else { bare });
     let between = (free / gaps).clamp(1, 5);
-    let mut row = Row::new(theme, width).gap(1);
+    let mut row = Row::new(theme, width).gap(lead);
     for (i, (pieces, min)) in shown.iter().enumerate() {
         let last = i + 1 == shown.len();
         if last && i > 0 {

@@ -62,6 +62,19 @@ pub fn clip_start<'a>(text: &'a str, max: usize, more: &str) -> Cow<'a, str> {
     Cow::Owned(format!("{more}{}", &text[from..]))
 }
 
+/// Both ends of a text, with `more` between them: names that begin alike, or end alike, stay apart.
+pub fn clip_middle<'a>(text: &'a str, max: usize, more: &str) -> Cow<'a, str> {
+    if width(text) <= max {
+        return Cow::Borrowed(text);
+    }
+    let Some(room) = max.checked_sub(width(more)) else {
+        return Cow::Borrowed(fit(text, max));
+    };
+    let head = fit(text, room / 2);
+    let tail = clip_start(text, room - width(head), "");
+    Cow::Owned(format!("{head}{more}{tail}"))
+}
+
 /// The text in exactly so many cells: cut, or filled with spaces at its end.
 pub fn left(text: &str, cells: usize, more: &str) -> String {
     let text = clip(text, cells, more);
@@ -157,6 +170,7 @@ mod tests {
         assert_eq!(fit("e\u{301}e\u{301}", 1), "e\u{301}");
         assert_eq!(clip("Nachbarn (王)", 10, "…"), "Nachbarn…");
         assert_eq!(clip_start("/var/lib/tidegate", 9, "…"), "…tidegate");
+        assert_eq!(clip_middle("shop-old", 6, "…"), "sh…old");
         assert_eq!(left("王", 4, "…"), "王  ");
         assert_eq!(right("12", 4, "…"), "  12");
     }
@@ -183,6 +197,7 @@ mod tests {
             prop_assert!(width(fit(&text, max)) <= max);
             prop_assert!(width(&clip(&text, max, "…")) <= max);
             prop_assert!(width(&clip_start(&text, max, "…")) <= max);
+            prop_assert!(width(&clip_middle(&text, max, "…")) <= max);
             prop_assert_eq!(width(&left(&text, max, "…")), max);
             prop_assert_eq!(width(&right(&text, max, "…")), max);
             for line in wrap(&text, max) {
