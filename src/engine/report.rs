@@ -59,12 +59,23 @@ pub enum Report {
         /// The keys, for the journal's table of known differences; bounded.
         keys: Vec<(Key, DriftClass)>,
     },
-    /// Every chunk was compared once more.
-    Pass(Fact),
+    /// Neighbouring chunks were compared and found equal, with nothing in flight.
+    Equal {
+        /// The table.
+        table: TableId,
+        /// The first of them.
+        first: u32,
+        /// Rows of each.
+        rows: Vec<u32>,
+        /// As of here.
+        position: Position,
+    },
     /// A repair is durable, with what was there before.
     Repaired {
         /// Which.
         repair: RepairId,
+        /// The table.
+        table: TableId,
         /// What was done.
         fact: Fact,
         /// Images that were replaced or removed.
@@ -141,7 +152,10 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
         }
         Report::Copied(table) => facts.push(Fact::TableCopied { table: *table }),
         Report::Checked { chunk, verdict, .. } => facts.push(Fact::ChunkChecked { chunk: *chunk, verdict: verdict.clone() }),
-        Report::Pass(fact) | Report::RepairEnded(fact) => facts.push(fact.clone()),
+        Report::Equal { table, first, rows, position } => {
+            facts.push(Fact::ChunksEqual { table: *table, first: *first, rows: rows.clone(), position: *position });
+        }
+        Report::RepairEnded(fact) => facts.push(fact.clone()),
         Report::Repaired { fact, .. } => facts.push(fact.clone()),
         Report::Rested => {
             if state.paused() && !state.rested {

@@ -1,6 +1,7 @@
 //! Making what is needed on both sides, and building what comes after the copy. Everything here may be done again.
 
 use super::clock::Watch;
+use super::lane::LaneHandle;
 use super::report::Report;
 use super::site::Site;
 use crate::db::{Ddl, Part, Survey};
@@ -48,7 +49,7 @@ pub async fn make(site: &Site) -> Result<()> {
 }
 
 /// Indexes, then views and triggers of the application, while the stream goes on.
-pub async fn finish(site: &Site, build: &(dyn Fn(Ddl) -> futures_util::future::BoxFuture<'static, Result<()>> + Send + Sync)) -> Result<()> {
+pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
     let survey = site.retry(|| site.source.survey()).await?;
     let moved = site.plan.tables.iter().filter(|t| t.key().is_some());
     let mut after: Vec<Ddl> = Vec::new();
@@ -59,7 +60,7 @@ pub async fn finish(site: &Site, build: &(dyn Fn(Ddl) -> futures_util::future::B
     for ddl in after {
         let watch = Watch::start();
         let what = format!("{} {}", ddl.kind, ddl.name);
-        match build(ddl).await {
+        match lane.build(ddl).await {
             Ok(()) => site.tell(Report::Made(Side::Target, what, watch.took())).await,
             // A view of the application may name a table that is left out: it is told, and the rest goes on.
             Err(fault) if fault.kind == Kind::Blocked => site.tell(Report::Failed(fault)).await,

@@ -1,0 +1,344 @@
+//! The pieces of work that run for as long as the state wants them: the only place where the engine spawns.
+
+use super::copy::{Copier, Progress};
+use super::decide::{self, Job};
+use super::lane::{Lane, LaneHandle};
+use super::recover::starts;
+use super::report::Report;
+use super::sampler::Sampler;
+use super::schema;
+use super::site::Site;
+use super::throttle::{Gauges, Governor};
+use super::verify::{DueRequest, Verifier};
+use super::{removal, repair, shadow};
+use crate::db::Writer;
+use crate::domain::event::{Fact, PauseReason};
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::RepairId;
+use crate::domain::plan::Side;
+use crate::domain::sample::{Sample, ShadowLine};
+use crate::domain::unit::Bytes;
+use crate::journal::Journal;
+use crate::state::migration::Migration;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a job that failed waits before it is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// Room on the target below which a full one is not taken for mended.
+const ROOM: Bytes = Bytes(64 << 20);
+/// How long stopping waits for tasks to come to rest; a landing that takes longer is found in the ledger next time.
+const REST: Duration = Duration::from_secs(10);
+
+/// A job's end.
+pub struct Ended {
+    job: Job,
+    life: u64,
+    /// How it ended.
+    pub result: Result<()>,
+}
+
+struct Running {
+    life: u64,
+    stop: CancellationToken,
+}
+
+/// The channels between tasks, and the tasks.
+pub struct Jobs {
+    running: BTreeMap<Job, Running>,
+    again: BTreeMap<Job, Instant>,
+    lives: u64,
+    tracker: TaskTracker,
+    lane: Option<LaneHandle>,
+    /// The way to write that recovery opened; the lane takes it.
+    writer: Option<Box<dyn Writer>>,
+    ended: mpsc::Sender<Ended>,
+    due: mpsc::Sender<DueRequest>,
+    gauges: watch::Sender<Gauges>,
+    progress: watch::Sender<Progress>,
+    verified: watch::Sender<u64>,
+    shadow: watch::Sender<Vec<ShadowLine>>,
+    in_flight: watch::Receiver<u64>,
+    samples: watch::Sender<Arc<Sample>>,
+    governor: Arc<Governor>,
+    probing: bool,
+}
+
+/// The ends of channels that jobs are given.
+pub struct Lines {
+    /// Where jobs say that they ended.
+    pub ended: mpsc::Sender<Ended>,
+    /// Where the verifier asks what is due.
+    pub due: mpsc::Sender<DueRequest>,
+    /// Rows in flight.
+    pub in_flight: watch::Receiver<u64>,
+    /// Where measurements go.
+    pub samples: watch::Sender<Arc<Sample>>,
+}
+
+impl Jobs {
+    /// No job yet.
+    pub fn new(site: &Site, writer: Option<Box<dyn Writer>>, lines: Lines) -> Self {
+        let gauges = watch::Sender::new(Gauges { lag: None, lock: None, at: None });
+        let governor = Governor::new(site.plan.throttle.clone(), site.controls.clone(), gauges.subscribe());
+        Self {
+            running: BTreeMap::new(),
+            again: BTreeMap::new(),
+            lives: 0,
+            tracker: TaskTracker::new(),
+            lane: None,
+            writer,
+            ended: lines.ended,
+            due: lines.due,
+            governor: Arc::new(governor),
+            gauges,
+            progress: watch::Sender::new(Progress::default()),
+            verified: watch::Sender::new(0),
+            shadow: watch::Sender::new(Vec::new()),
+            in_flight: lines.in_flight,
+            samples: lines.samples,
+            probing: false,
+        }
+    }
+
+    /// The stream's handle, while it runs.
+    pub fn lane(&self) -> Option<LaneHandle> {
+        self.lane.clone()
+    }
+
+    /// Whether measurements are made.
+    pub fn streaming(&self) -> bool {
+        self.running.contains_key(&Job::Stream)
+    }
+
+    /// Starts what the state wants and does not run, stops what runs and is not wanted.
+    pub async fn reconcile(&mut self, state: &Migration, site: &Site, journal: &Journal) -> Result<()> {
+        let wanted = decide::wanted(state);
+        for (job, running) in &self.running {
+            if !wanted.contains(job) {
+                running.stop.cancel();
+            }
+        }
+        for job in wanted {
+            let waits = self.again.get(&job).is_some_and(|at| at.elapsed() < AGAIN_AFTER);
+            if !self.running.contains_key(&job) && !waits {
+                self.start(job, state, site, journal).await?;
+            }
+        }
+        self.probe(state, site);
+        Ok(())
+    }
+
+    async fn start(&mut self, job: Job, state: &Migration, site: &Site, journal: &Journal) -> Result<()> {
+        let mut site = site.clone();
+        site.stop = site.stop.child_token();
+        let stop = site.stop.clone();
+        match job {
+            Job::Schema => self.spawn(job, stop, async move { schema::make(&site).await }),
+            Job::Stream => {
+                // A stream that failed took its lease along: a new one is taken, so that nothing of the old can still write.
+                let writer = match self.writer.take() {
+                    Some(writer) => writer,
+                    None => match site.target.writer(&site.plan).await {
+                        Ok(writer) => writer,
+                        Err(fault) => return self.not_started(job, fault).await,
+                    },
+                };
+                let (lane, handle) = match Lane::open(site.clone(), writer).await {
+                    Ok(opened) => opened,
+                    Err(fault) => return self.not_started(job, fault).await,
+                };
+                self.lane = Some(handle.clone());
+                let sampler = Sampler {
+                    site: site.clone(),
+                    lane: handle,
+                    progress: self.progress.subscribe(),
+                    verified: self.verified.subscribe(),
+                    in_flight: self.in_flight.clone(),
+                    shadow: self.shadow.subscribe(),
+                    governor: Arc::clone(&self.governor),
+                    gauges: self.gauges.clone(),
+                    samples: self.samples.clone(),
+                };
+                self.spawn(job, stop.clone(), async move {
+                    let both = tokio::try_join!(lane.run(), sampler.run());
+                    stop.cancel();
+                    both.map(|_| ())
+                });
+            }
+            Job::Copy | Job::Verify | Job::Shadow | Job::Finish | Job::Repair(_) => {
+                let Some(lane) = self.lane.clone() else { return Ok(()) };
+                self.start_on_lane(job, state, site, lane, journal).await?;
+            }
+            Job::Remove => {
+                let drop_target = state.abort.as_ref().is_some_and(|a| a.drop_target);
+                let made = state.made.clone();
+                self.spawn(job, stop, async move { removal::remove(&site, drop_target, &made).await });
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_on_lane(&mut self, job: Job, state: &Migration, site: Site, lane: LaneHandle, journal: &Journal) -> Result<()> {
+        let stop = site.stop.clone();
+        match job {
+            Job::Copy => {
+                let starts = starts(state, &lane.ledger().await?);
+                self.progress.send_modify(|p| p.copying.clear());
+                let copier = Copier { site, lane, governor: Arc::clone(&self.governor), progress: self.progress.clone() };
+                self.spawn(job, stop, copier.run(starts));
+            }
+            Job::Verify => {
+                let bounds = journal.reader().await?;
+                let verifier = Verifier { site, lane, bounds, due: self.due.clone(), rows: self.verified.clone() };
+                self.spawn(job, stop, verifier.run());
+            }
+            Job::Shadow => self.spawn(job, stop, shadow::run(site, lane, self.shadow.clone())),
+            Job::Finish => self.spawn(job, stop, async move { schema::finish(&site, &lane).await }),
+            Job::Repair(id) => {
+                let Some((table, chunks)) = state.repairs.get(&id).map(|r| (r.table, r.chunks.clone())) else { return Ok(()) };
+                let journal = journal.path().to_path_buf();
+                self.spawn(job, stop, async move {
+                    let report = match repair::repair(&site, &lane, &journal, id, table, &chunks).await {
+                        Ok(report) => report,
+                        Err(fault) if fault.kind == Kind::Interrupted => return Ok(()),
+                        Err(fault) => Report::RepairEnded(Fact::RepairFailed { repair: id, fault }),
+                    };
+                    site.tell(report).await;
+                    Ok(())
+                });
+            }
+            Job::Schema | Job::Stream | Job::Remove => {}
+        }
+        Ok(())
+    }
+
+    /// Puts back what a repair replaced.
+    pub fn undo(&self, id: RepairId, state: &Migration, site: &Site, store: &Path) {
+        let (Some(lane), Some(repair)) = (self.lane.clone(), state.repairs.get(&id)) else { return };
+        let (site, table, chunks, store) = (site.clone(), repair.table, repair.chunks.clone(), store.to_path_buf());
+        self.aside(async move {
+            let report = match repair::undo(&lane, &store, id, table, &chunks).await {
+                Ok(report) => report,
+                Err(fault) => Report::Failed(fault),
+            };
+            site.tell(report).await;
+        });
+    }
+
+    /// Something short that nobody waits for.
+    pub fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
+    fn spawn(&mut self, job: Job, stop: CancellationToken, task: impl Future<Output = Result<()>> + Send + 'static) {
+        self.lives += 1;
+        let life = self.lives;
+        self.running.insert(job, Running { life, stop });
+        let ended = self.ended.clone();
+        self.tracker.spawn(async move {
+            let result = task.await;
+            let _ = ended.send(Ended { job, life, result }).await;
+        });
+    }
+
+    async fn not_started(&mut self, job: Job, fault: Fault) -> Result<()> {
+        self.again.insert(job, Instant::now());
+        if matches!(fault.kind, Kind::Own | Kind::InDoubt) {
+            return Err(fault);
+        }
+        self.lives += 1;
+        let life = self.lives;
+        self.running.insert(job, Running { life, stop: CancellationToken::new() });
+        let _ = self.ended.send(Ended { job, life, result: Err(fault) }).await;
+        Ok(())
+    }
+
+    /// Takes a job's end in.
+    pub fn forget(&mut self, ended: &Ended) -> Job {
+        if self.running.get(&ended.job).is_some_and(|r| r.life == ended.life) {
+            self.running.remove(&ended.job);
+            if ended.job == Job::Stream {
+                self.lane = None;
+                // What stands on the stream can't go on without it.
+                for (job, running) in &self.running {
+                    if !matches!(job, Job::Schema | Job::Remove) {
+                        running.stop.cancel();
+                    }
+                }
+            }
+            if ended.result.is_err() {
+                self.again.insert(ended.job, Instant::now());
+            }
+        }
+        ended.job
+    }
+
+    /// Looks whether what made it stand still is mended.
+    fn probe(&mut self, state: &Migration, site: &Site) {
+        let reasons: Vec<PauseReason> = state.pauses.iter().map(|p| p.reason.clone()).filter(heals).collect();
+        if reasons.is_empty() || self.probing && self.tracker.len() > self.running.len() {
+            self.probing = false;
+            return;
+        }
+        self.probing = true;
+        let site = site.clone();
+        self.aside(async move {
+            let source = site.source.pulse(&site.plan).await;
+            let target = site.target.pulse(&site.plan).await;
+            for reason in reasons {
+                let mended = match &reason {
+                    PauseReason::Database(Side::Source, _) | PauseReason::StaleMetrics(_) => source.is_ok(),
+                    PauseReason::Database(Side::Target, _) => target.is_ok(),
+                    PauseReason::TargetFull => target.as_ref().is_ok_and(|p| p.free.is_none_or(|free| free > ROOM)),
+                    PauseReason::SchemaChanged(table) => {
+                        let planned = site.plan.table(*table).map(|t| &t.shape);
+                        source.as_ref().is_ok_and(|p| p.shapes.iter().any(|(id, shape)| id == table && Some(shape) == planned))
+                    }
+                    _ => false,
+                };
+                if mended {
+                    site.tell(Report::Mended(reason)).await;
+                }
+            }
+        });
+    }
+
+    /// Ends every task and waits until they have come to rest.
+    pub async fn stop(&mut self) {
+        for running in self.running.values() {
+            running.stop.cancel();
+        }
+        self.tracker.close();
+        if tokio::time::timeout(REST, self.tracker.wait()).await.is_err() {
+            tracing::warn!("a task did not come to rest within {REST:?}; what it was doing is found in the ledger next time");
+        }
+    }
+}
+
+/// Whether a reason to stand still goes away by itself once its cause does.
+fn heals(reason: &PauseReason) -> bool {
+    matches!(
+        reason,
+        PauseReason::Database(..) | PauseReason::StaleMetrics(_) | PauseReason::TargetFull | PauseReason::SchemaChanged(_)
+    )
+}
+
+/// What a job's failure means for the migration.
+pub async fn trouble(site: &Site, fault: Fault) -> Report {
+    match fault.code.as_str() {
+        "TARGET-FULL" => Report::Trouble(PauseReason::TargetFull),
+        "SOURCE-REPLACED" | "CAPTURE-LOST" => Report::Trouble(PauseReason::SourceReplaced(fault.what)),
+        _ => {
+            // The fault says what, not where: the end that answers is not the one.
+            let side = if site.source.pulse(&site.plan).await.is_err() { Side::Source } else { Side::Target };
+            Report::Trouble(PauseReason::Database(side, fault.to_string()))
+        }
+    }
+}
+

@@ -1,0 +1,196 @@
+//! Measures both ends and the work in between, four times a second for the screens and once a second for the journal.
+
+use super::copy::Progress;
+use super::lane::{LaneHandle, LaneStats};
+use super::report::Report;
+use super::site::Site;
+use super::throttle::{Gauges, Governor};
+use crate::db::Pulse;
+use crate::domain::event::PauseReason;
+use crate::domain::fault::Result;
+use crate::domain::id::TableId;
+use crate::domain::position::Position;
+use crate::domain::sample::{Sample, ShadowLine};
+use crate::domain::unit::{Bytes, RowsPerSecond, Span};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Between two measurements.
+const EVERY: Duration = Duration::from_millis(250);
+/// Rates are means over this time.
+const WINDOW: Duration = Duration::from_secs(2);
+/// Heads of the source that are remembered to tell the lag's age; older ones count as the oldest.
+const HEADS: usize = 4_096;
+
+/// What the sampler reads from.
+pub struct Sampler {
+    /// What every task has.
+    pub site: Site,
+    /// The stream's figures.
+    pub lane: LaneHandle,
+    /// The copy's.
+    pub progress: watch::Receiver<Progress>,
+    /// The verifier's.
+    pub verified: watch::Receiver<u64>,
+    /// Rows in flight, as the supervisor's schedule knows them.
+    pub in_flight: watch::Receiver<u64>,
+    /// Shadow compare's.
+    pub shadow: watch::Receiver<Vec<ShadowLine>>,
+    /// To tell what holds the copy back.
+    pub governor: Arc<Governor>,
+    /// To the throttle.
+    pub gauges: watch::Sender<Gauges>,
+    /// To the supervisor and the consoles.
+    pub samples: watch::Sender<Arc<Sample>>,
+}
+
+#[derive(Clone)]
+struct Point {
+    at: Instant,
+    copied: u64,
+    bytes: u64,
+    verified: u64,
+    stats: LaneStats,
+}
+
+impl Sampler {
+    /// Measures until told to end.
+    pub async fn run(self) -> Result<()> {
+        let mut heads: VecDeque<(Position, Instant)> = VecDeque::new();
+        let mut points: VecDeque<Point> = VecDeque::new();
+        let mut guards = Vec::new();
+        let mut target = Pulse::default();
+        let mut held = None;
+        let mut timer = tokio::time::interval(EVERY);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let gate = self.site.target.gate(&self.site.plan).await?;
+        let mut turn = 0u32;
+        loop {
+            tokio::select! {
+                () = self.site.stop.cancelled() => return Ok(()),
+                _ = timer.tick() => {}
+            }
+            let source = match self.site.source.pulse(&self.site.plan).await {
+                Ok(pulse) => pulse,
+                Err(fault) => {
+                    tracing::warn!(error = %fault, "the source could not be measured");
+                    self.trouble(&fault).await;
+                    continue;
+                }
+            };
+            if turn % 4 == 0 {
+                match self.site.target.pulse(&self.site.plan).await {
+                    Ok(pulse) => target = pulse,
+                    Err(fault) => tracing::warn!(error = %fault, "the target could not be measured"),
+                }
+                match gate.read().await {
+                    Ok(Some(state)) => guards = self.names(&state.unguarded),
+                    Ok(None) => guards = self.site.plan.tables.iter().filter(|t| t.key().is_some()).map(|t| t.source.clone()).collect(),
+                    Err(fault) => tracing::warn!(error = %fault, "the guards could not be read"),
+                }
+            }
+            turn = turn.wrapping_add(1);
+            let now = Instant::now();
+            let stats = self.lane.stats();
+            let lag = lag(&mut heads, source.head, stats.applied, now);
+            self.gauges.send_replace(Gauges { lag: Some(lag), lock: source.held, at: Some(now) });
+            let progress = self.progress.borrow().clone();
+            let point = Point { at: now, copied: progress.rows, bytes: progress.bytes, verified: *self.verified.borrow(), stats: stats.clone() };
+            let since = points.front().cloned().unwrap_or_else(|| point.clone());
+            points.push_back(point.clone());
+            while points.front().is_some_and(|p| now.duration_since(p.at) > WINDOW) {
+                points.pop_front();
+            }
+            let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / point.at.duration_since(since.at).as_secs_f64().max(0.001)) as u64;
+            let grade = self.governor.grade();
+            let pace = self.site.controls.borrow().pace;
+            if held.as_deref() != grade.signal {
+                held = grade.signal.map(str::to_string);
+                self.site.tell(Report::Held(held.clone())).await;
+            }
+            let copy_rate = RowsPerSecond(rate(point.copied, since.copied));
+            let held_by = match (grade.signal, pace) {
+                (Some(_), _) => grade.words,
+                (None, Some(pace)) if copy_rate.0 * 10 >= pace.0 * 8 => format!("the pace that was set, {pace} rows/s"),
+                _ => String::new(),
+            };
+            if grade.signal.is_none() && pace.is_none() {
+                self.governor.reached(copy_rate);
+            }
+            self.samples.send_replace(Arc::new(Sample {
+                head: source.head,
+                applied: stats.applied,
+                lag: Some(lag),
+                waiting: stats.waiting,
+                incoming_per_s: rate(stats.delivered_changes, since.stats.delivered_changes),
+                applied_per_s: rate(stats.applied_changes, since.stats.applied_changes),
+                copy_rate,
+                copy_bytes_per_s: Bytes(rate(point.bytes, since.bytes)),
+                allowed: self.governor.allowed(),
+                held_by,
+                source_lock: source.held,
+                log_bytes: source.log_bytes,
+                log_rows: source.log_rows,
+                source_free: source.free,
+                target_free: target.free,
+                runway: Self::runway(&source, &points),
+                copying: progress.copying,
+                verify_rate: RowsPerSecond(rate(point.verified, since.verified)),
+                in_flight: *self.in_flight.borrow(),
+                guards_missing: guards.clone(),
+                shadow: self.shadow.borrow().clone(),
+                memory: memory(),
+                dropped: 0,
+            }));
+        }
+    }
+
+    async fn trouble(&self, fault: &crate::domain::fault::Fault) {
+        if fault.code == "SOURCE-REPLACED" {
+            self.site.tell(Report::Trouble(PauseReason::SourceReplaced(fault.what.clone()))).await;
+        }
+    }
+
+    fn names(&self, tables: &[TableId]) -> Vec<String> {
+        tables.iter().filter_map(|id| self.site.plan.table(*id)).map(|t| t.source.clone()).collect()
+    }
+
+    /// How long a pause may last: free space by the growth of our log. A pause stops the pruning,
+    /// so what the application changes a second is what the log grows by; unknown is unknown.
+    fn runway(source: &Pulse, points: &VecDeque<Point>) -> Option<Span> {
+        let free = source.free?;
+        let (first, last) = (points.front()?, points.back()?);
+        let changes = last.stats.delivered_changes.saturating_sub(first.stats.delivered_changes);
+        let seconds = last.at.duration_since(first.at).as_secs_f64();
+        let per_change = match (source.log_bytes, source.log_rows) {
+            (Some(bytes), Some(rows)) if rows.0 > 0 => bytes.0 as f64 / rows.0 as f64,
+            _ => return None,
+        };
+        let growth = changes as f64 / seconds.max(0.001) * per_change;
+        (growth >= 1.0).then(|| Span((free.0 as f64 / growth * 1e6) as u64))
+    }
+}
+
+/// Age of the oldest head that is not applied yet: when it was first seen, not when it was written, so never too old.
+fn lag(heads: &mut VecDeque<(Position, Instant)>, head: Position, applied: Position, now: Instant) -> Span {
+    if heads.back().is_none_or(|(newest, _)| head > *newest) {
+        if heads.len() == HEADS {
+            // Forgetting a middle one only makes the lag look longer for a moment, never shorter.
+            heads.remove(HEADS / 2);
+        }
+        heads.push_back((head, now));
+    }
+    while heads.front().is_some_and(|(position, _)| *position <= applied) {
+        heads.pop_front();
+    }
+    heads.front().map_or(Span::ZERO, |(_, at)| now.duration_since(*at).into())
+}
+
+/// Resident memory of this process, where the system tells.
+fn memory() -> Option<Bytes> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Bytes(pages * 4096))
+}

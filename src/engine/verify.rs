@@ -1,0 +1,283 @@
+//! Comparing chunks at a known position while the application writes.
+//!
+//! Two views: the source's contains its stream up to P; the target's, opened once the stream is applied at least up to P,
+//! contains it up to T. Only keys that the stream changed between P and T may differ for that reason, and the lane knows
+//! them; whatever else differs is confirmed at once, to row and column. The stream is not trusted for values, only for
+//! which keys may differ: a change that it lost excuses nothing.
+
+use super::clock::Watch;
+use super::lane::LaneHandle;
+use super::report::Report;
+use super::schedule::Due;
+use super::site::Site;
+use crate::db::View;
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::{ChunkId, TableId};
+use crate::domain::key::{Key, Pick, Range};
+use crate::domain::position::{Position, Seen};
+use crate::domain::unit::{Bytes, Rows, RowsPerSecond};
+use crate::domain::value::Row;
+use crate::domain::verdict::{ChunkVerdict, DriftClass, DriftCounts, RowDiff};
+use crate::journal::Reader;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Keys of one chunk that are remembered as differing; a chunk that is wholly wrong needs no list.
+const KEYS_MOST: usize = 1_000;
+/// Rows fetched at once to find the columns that differ.
+const DETAIL_ROWS: usize = 200;
+/// Bytes of rows fetched for that.
+const DETAIL_BYTES: Bytes = Bytes(8 << 20);
+/// While the copy runs, comparing takes at most this part of the time: copying is what people wait for.
+const SHARE_WHILE_COPYING: f64 = 0.2;
+/// How long the verifier waits when nothing is due.
+const NOTHING_DUE: Duration = Duration::from_millis(100);
+
+/// Asks the supervisor what is due: it holds the state.
+pub type DueRequest = oneshot::Sender<(Due, Option<RowsPerSecond>)>;
+
+/// What the verifier works with beside the site.
+pub struct Verifier {
+    /// What every task has.
+    pub site: Site,
+    /// To know what the stream changed.
+    pub lane: LaneHandle,
+    /// Chunk bounds.
+    pub bounds: Reader,
+    /// Where to ask what is due.
+    pub due: mpsc::Sender<DueRequest>,
+    /// Rows compared, for the sampler.
+    pub rows: watch::Sender<u64>,
+}
+
+impl Verifier {
+    /// Compares what is due until told to end.
+    pub async fn run(mut self) -> Result<()> {
+        while self.site.comparing().await {
+            let (reply, answer) = oneshot::channel();
+            if self.due.send(reply).await.is_err() {
+                return Ok(());
+            }
+            let Ok((due, pace)) = answer.await else { return Ok(()) };
+            if due.chunks.is_empty() {
+                self.rest(NOTHING_DUE).await;
+                continue;
+            }
+            let watch = Watch::start();
+            let rows = match self.batch(&due.chunks).await {
+                Ok(rows) => rows,
+                Err(fault) if fault.kind == Kind::Transient || fault.kind == Kind::NotProven => {
+                    tracing::debug!(error = %fault, "comparing is tried again");
+                    self.rest(NOTHING_DUE).await;
+                    continue;
+                }
+                Err(fault) if fault.kind == Kind::Interrupted => return Ok(()),
+                Err(fault) => return Err(fault),
+            };
+            self.rows.send_modify(|sum| *sum += rows.0);
+            let took = watch.took().to_duration();
+            let pause = match pace {
+                _ if due.pressing => Duration::ZERO,
+                Some(pace) => Duration::from_secs_f64(rows.0 as f64 / pace.0.max(1) as f64).saturating_sub(took),
+                None => took.mul_f64(1.0 / SHARE_WHILE_COPYING - 1.0),
+            };
+            self.rest(pause.min(Duration::from_secs(5))).await;
+        }
+        Ok(())
+    }
+
+    async fn rest(&self, time: Duration) {
+        tokio::select! {
+            () = self.site.stop.cancelled() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    /// Compares a batch in one pair of views.
+    async fn batch(&mut self, chunks: &[ChunkId]) -> Result<Rows> {
+        let mut ranges = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            // A landing's bounds are journaled with its fact, and only facts make a chunk due.
+            if let Some(range) = self.bounds.bounds(*chunk).await? {
+                ranges.push((*chunk, range));
+            }
+        }
+        let mut pair = open_pair(&self.site, &self.lane).await?;
+        let mut compared = Rows::ZERO;
+        let mut run = Run::default();
+        for (chunk, range) in ranges {
+            let (verdict, keys) = pair.compare(&self.site, &self.lane, chunk.table, &range).await?;
+            compared += verdict.source_rows;
+            let plain = verdict.equal() && verdict.in_flight == 0;
+            if !plain || !run.takes(chunk) {
+                self.tell_run(&mut run, pair.applied).await;
+            }
+            if plain {
+                run.chunks.push((chunk, u32::try_from(verdict.source_rows.0).unwrap_or(u32::MAX)));
+            } else {
+                self.site.tell(Report::Checked { chunk, verdict, keys }).await;
+            }
+        }
+        self.tell_run(&mut run, pair.applied).await;
+        Ok(compared)
+    }
+
+    async fn tell_run(&self, run: &mut Run, position: Position) {
+        let chunks = std::mem::take(&mut run.chunks);
+        if let Some((first, _)) = chunks.first() {
+            let (table, first) = (first.table, first.no);
+            let rows = chunks.into_iter().map(|(_, rows)| rows).collect();
+            self.site.tell(Report::Equal { table, first, rows, position }).await;
+        }
+    }
+}
+
+/// Neighbouring chunks found equal, told in one report.
+#[derive(Default)]
+struct Run {
+    chunks: Vec<(ChunkId, u32)>,
+}
+
+impl Run {
+    fn takes(&self, chunk: ChunkId) -> bool {
+        self.chunks.last().is_none_or(|(last, _)| last.table == chunk.table && last.no + 1 == chunk.no)
+    }
+}
+
+/// Two views whose positions are known.
+pub struct Pair {
+    source: Box<dyn View>,
+    target: Box<dyn View>,
+    seen: Position,
+    applied: Position,
+    _keys: super::lane::KeyWatch,
+}
+
+/// Opens a pair: source view, wait for the stream to pass it, target view.
+pub async fn open_pair(site: &Site, lane: &LaneHandle) -> Result<Pair> {
+    let keys = lane.watch_keys().await?;
+    let mut source = site.source.view(&site.plan).await?;
+    let barrier = source.barrier().await?;
+    let seen = match source.seen() {
+        Seen::UpTo(position) => *position,
+        // What a snapshot contains has no one position; the stream's before it was opened lies below all that it misses.
+        Seen::Pg { .. } => keys.since(),
+    };
+    tokio::select! {
+        () = site.stop.cancelled() => return Err(super::site::stopped()),
+        passed = lane.wait_applied(barrier) => passed?,
+    };
+    let target = site.target.view(&site.plan).await?;
+    let applied = target.applied().ok_or_else(|| Fault::new(Kind::Blocked, "the target's ledger is gone").code("LEDGER-GONE"))?;
+    Ok(Pair { source, target, seen, applied, _keys: keys })
+}
+
+impl Pair {
+    /// Compares one range. The verdict holds as of the target view's position.
+    pub async fn compare(&mut self, site: &Site, lane: &LaneHandle, table: TableId, range: &Range) -> Result<(ChunkVerdict, Vec<(Key, DriftClass)>)> {
+        let source = self.source.digest(table, range).await?;
+        let target = self.target.digest(table, range).await?;
+        let mut verdict = ChunkVerdict {
+            position: self.applied,
+            source_rows: source.rows,
+            target_rows: target.rows,
+            in_flight: 0,
+            differ: DriftCounts::default(),
+            columns: Vec::new(),
+        };
+        if source == target {
+            return Ok((verdict, Vec::new()));
+        }
+        let differing = self.differing(table, range).await?;
+        let changed = self.changed(lane, table).await?;
+        let mut keys = Vec::new();
+        for (key, class) in differing {
+            if changed.contains(&key) {
+                verdict.in_flight += 1;
+            } else {
+                verdict.differ.add(class);
+                if keys.len() < KEYS_MOST {
+                    keys.push((key, class));
+                }
+            }
+        }
+        if verdict.differ.changed > 0 {
+            let some: Vec<Key> = keys.iter().filter(|(_, c)| *c == DriftClass::Changed).map(|(k, _)| k.clone()).take(DETAIL_ROWS).collect();
+            let rows = self.rows(site, table, some).await?;
+            let columns: BTreeSet<u16> = rows.iter().flat_map(|diff| diff.columns.iter().copied()).collect();
+            verdict.columns = columns.into_iter().collect();
+        }
+        Ok((verdict, keys))
+    }
+
+    async fn changed(&self, lane: &LaneHandle, table: TableId) -> Result<HashSet<Key>> {
+        lane.keys_changed(table, self.seen, self.applied).await?.ok_or_else(|| {
+            Fault::new(Kind::NotProven, "more keys changed between both reads than are remembered")
+        })
+    }
+
+    async fn differing(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, DriftClass)>> {
+        let mut target: HashMap<Key, u128> = self.target.hashes(table, range).await?.into_iter().collect();
+        let mut differing = Vec::new();
+        for (key, hash) in self.source.hashes(table, range).await? {
+            match target.remove(&key) {
+                Some(same) if same == hash => {}
+                Some(_) => differing.push((key, DriftClass::Changed)),
+                None => differing.push((key, DriftClass::Missing)),
+            }
+        }
+        differing.extend(target.into_keys().map(|key| (key, DriftClass::Extra)));
+        Ok(differing)
+    }
+
+    /// Both views.
+    pub fn both(&mut self) -> (&mut dyn View, &mut dyn View) {
+        (self.source.as_mut(), self.target.as_mut())
+    }
+
+    /// Whether both views are at one position: then nothing at all may differ.
+    pub fn nothing_between(&self) -> bool {
+        self.seen == self.applied
+    }
+
+    /// Both images of some rows, and where they differ. Rows that are equal are left out.
+    pub async fn rows(&mut self, site: &Site, table: TableId, keys: Vec<Key>) -> Result<Vec<RowDiff>> {
+        let plan = site.plan.table(table).ok_or_else(|| Fault::new(Kind::Usage, "no such table"))?;
+        let pick = Pick::Keys(keys.clone());
+        let by_key = |rows: Vec<Row>| -> HashMap<Key, Row> { rows.into_iter().map(|row| (plan.key_of(&row), row)).collect() };
+        let mut source = by_key(self.source.rows(table, &pick, DETAIL_BYTES).await?.rows);
+        let mut target = by_key(self.target.rows(table, &pick, DETAIL_BYTES).await?.rows);
+        let mut diffs = Vec::new();
+        for key in keys {
+            let (source, target) = (source.remove(&key), target.remove(&key));
+            diffs.extend(diff(key, source, target));
+        }
+        Ok(diffs)
+    }
+
+    /// The differing rows of one range with both images, leaving out what is in flight; and whether there are more.
+    pub async fn differences(&mut self, site: &Site, lane: &LaneHandle, table: TableId, range: &Range, most: usize) -> Result<(Vec<RowDiff>, bool)> {
+        let differing = self.differing(table, range).await?;
+        let changed = self.changed(lane, table).await?;
+        let mut keys: Vec<Key> = differing.into_iter().map(|(key, _)| key).filter(|key| !changed.contains(key)).collect();
+        let more = keys.len() > most;
+        keys.truncate(most);
+        Ok((self.rows(site, table, keys).await?, more))
+    }
+}
+
+/// How two images of a row differ; none when they do not.
+pub fn diff(key: Key, source: Option<Row>, target: Option<Row>) -> Option<RowDiff> {
+    let (class, columns) = match (&source, &target) {
+        (None, None) => return None,
+        (Some(_), None) => (DriftClass::Missing, Vec::new()),
+        (None, Some(_)) => (DriftClass::Extra, Vec::new()),
+        (Some(s), Some(t)) if s == t => return None,
+        (Some(s), Some(t)) => {
+            let columns = s.iter().zip(t.iter()).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i as u16).collect();
+            (DriftClass::Changed, columns)
+        }
+    };
+    Some(RowDiff { key, class, source: source.map(Vec::from), target: target.map(Vec::from), columns })
+}
