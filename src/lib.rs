@@ -10,7 +10,7 @@ pub mod db; // L2: the five database traits and their adapters
 
 pub mod journal; // L2: the durable record of facts: one writer, group commit, hash chain
 
-pub mod engine; // L3: what moves: supervisor, lane, copy, verify
+pub mod engine; // L3: decides, records, publishes, acts
 
 pub mod faces; // L4: state and events as text: no screen, no keys
 

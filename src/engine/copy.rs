@@ -1,13 +1,12 @@
 //! The copy worker: reads the next chunk while the last one lands, table after table, in key order.
 
 use super::clock::Watch;
-use super::lane::{ChunkRead, LaneHandle, Ticket};
+use super::lane::{ChunkRead, Intent, LaneHandle};
 use super::report::Report;
 use super::site::{Site, stopped};
 use super::sizing::Sizing;
 use super::throttle::Governor;
-use crate::db::ChunkMark;
-use crate::domain::fault::Result;
+use crate::domain::fault::{Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Bound, Pick, Range};
 use crate::domain::unit::{Bytes, Rows, Span};
@@ -49,13 +48,21 @@ pub struct Copier {
 }
 
 struct InHand {
-    ticket: Ticket,
+    intent: Intent,
     read: ChunkRead,
     chunk: ChunkId,
     range: Range,
     rows: Rows,
     bytes: Bytes,
     watch: Watch,
+}
+
+struct Taken {
+    intent: Intent,
+    read: ChunkRead,
+    range: Range,
+    bytes: Bytes,
+    cut: bool,
 }
 
 impl Copier {
@@ -102,44 +109,63 @@ impl Copier {
 
     async fn read(&self, chunk: ChunkId, lo: Option<Bound>, size: Rows, sizing: &mut Sizing) -> Result<InHand> {
         let watch = Watch::start();
-        let (ticket, read, hi) = self.site.retry(|| self.try_read(chunk, lo.clone(), size)).await?;
-        let (rows, bytes) = (Rows(read.rows.len() as u64), read.bytes);
-        sizing.took(rows, watch.took(), read.cut);
-        let range = Range { lo, hi };
-        let mark = ChunkMark { chunk, range: range.clone(), rows };
-        let read = ChunkRead { mark: Some(mark), pick: Pick::Range(range.clone()), ..read };
-        Ok(InHand { ticket, read, chunk, range, rows, bytes, watch })
+        let Taken { intent, read, range, bytes, cut } = self.site.retry(|| self.take(chunk, lo.clone(), size)).await?;
+        let rows = Rows(read.rows.len() as u64);
+        sizing.took(rows, watch.took(), cut);
+        Ok(InHand { intent, read, chunk, range, rows, bytes, watch })
     }
 
-    async fn try_read(&self, chunk: ChunkId, lo: Option<Bound>, size: Rows) -> Result<(Ticket, ChunkRead, Option<Bound>)> {
-        // Intent first: from here on the lane keeps every change that this read may not see.
-        let ticket = self.lane.begin().await?;
+    /// A range whose bounds are settled, because the next chunk begins where it ends.
+    async fn read_range(&self, chunk: ChunkId, range: Range) -> Result<Taken> {
+        let intent = self.lane.begin().await?;
         let mut view = self.site.source.view(&self.site.plan).await?;
-        let mut hi = view.bound(chunk.table, lo.as_ref(), size).await?;
         let barrier = view.barrier().await?;
-        let pick = Pick::Range(Range { lo, hi: hi.clone() });
-        let read = view.rows(chunk.table, &pick, self.site.plan.backfill.chunk_bytes).await?;
+        let pick = Pick::Range(range.clone());
+        let read = view.rows(chunk.table, &pick, Bytes(u64::MAX)).await?;
+        let seen = view.seen().clone();
+        let taken = ChunkRead { table: chunk.table, seen, barrier, pick, rows: read.rows, chunk: Some(chunk), keep_before: false };
+        Ok(Taken { intent, read: taken, range, bytes: read.bytes, cut: false })
+    }
+
+    async fn take(&self, chunk: ChunkId, lo: Option<Bound>, size: Rows) -> Result<Taken> {
+        // Intent first: from here on the lane keeps every change that this read may not see.
+        let intent = self.lane.begin().await?;
+        let mut view = self.site.source.view(&self.site.plan).await?;
+        let hi = view.bound(chunk.table, lo.as_ref(), size).await?;
+        let barrier = view.barrier().await?;
+        let mut range = Range { lo, hi };
+        let read = view.rows(chunk.table, &Pick::Range(range.clone()), self.site.plan.backfill.chunk_bytes).await?;
         let cut = read.cut.is_some();
         if cut {
-            hi = read.cut;
+            range.hi = read.cut;
         }
-        let chunk_read = ChunkRead {
+        let taken = ChunkRead {
             table: chunk.table,
-            pick,
-            mark: None,
             seen: view.seen().clone(),
             barrier,
+            pick: Pick::Range(range.clone()),
             rows: read.rows,
-            bytes: read.bytes,
-            cut,
+            chunk: Some(chunk),
             keep_before: false,
         };
-        Ok((ticket, chunk_read, hi))
+        Ok(Taken { intent, read: taken, range, bytes: read.bytes, cut })
     }
 
     async fn land(&self, in_hand: Option<InHand>) -> Result<()> {
-        let Some(InHand { ticket, read, chunk, range, rows, bytes, watch }) = in_hand else { return Ok(()) };
-        let landed = self.lane.land(ticket, read).await?;
+        let Some(InHand { mut intent, mut read, chunk, range, mut rows, mut bytes, watch }) = in_hand else { return Ok(()) };
+        let landed = loop {
+            match self.lane.land(intent, read).await {
+                Ok(landed) => break landed,
+                Err(fault) if fault.kind == Kind::Transient => {
+                    // The read became useless (its table was redefined, or it took too long): the same range once more.
+                    tracing::debug!(error = %fault, %chunk, "read again");
+                    let taken = self.site.retry(|| self.read_range(chunk, range.clone())).await?;
+                    (intent, read, bytes) = (taken.intent, taken.read, taken.bytes);
+                    rows = Rows(read.rows.len() as u64);
+                }
+                Err(fault) => return Err(fault),
+            }
+        };
         self.progress.send_modify(|p| {
             p.rows += rows.0;
             p.bytes += bytes.0;

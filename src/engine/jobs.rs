@@ -21,7 +21,7 @@ use crate::domain::unit::Bytes;
 use crate::journal::Journal;
 use crate::state::migration::Migration;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};

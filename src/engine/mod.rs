@@ -135,6 +135,7 @@ pub async fn start(options: Options) -> Result<Engine> {
     let jobs = Jobs::new(&site, recovered.writer, lines);
     let supervisor = Supervisor {
         undo: UndoFile::open(options.dir.undo()).await?,
+        undo_path: options.dir.undo(),
         host: host(),
         state,
         clock,

@@ -58,7 +58,7 @@ async fn differing(site: &Site, lane: &LaneHandle, table: TableId, chunk: ChunkI
 }
 
 async fn land(site: &Site, lane: &LaneHandle, table: TableId, keys: Vec<Key>) -> Result<super::lane::LandedAt> {
-    let ticket = lane.begin().await?;
+    let intent = lane.begin().await?;
     let mut view = site.source.view(&site.plan).await?;
     let barrier = view.barrier().await?;
     let pick = Pick::Keys(keys);
@@ -68,7 +68,7 @@ async fn land(site: &Site, lane: &LaneHandle, table: TableId, keys: Vec<Key>) ->
     }
     let seen = view.seen().clone();
     drop(view);
-    lane.land(ticket, ChunkRead { table, pick, mark: None, seen, barrier, rows: read.rows, bytes: read.bytes, cut: false, keep_before: true }).await
+    lane.land(intent, ChunkRead { table, pick, chunk: None, seen, barrier, rows: read.rows, keep_before: true }).await
 }
 
 /// Puts back what a repair replaced, row for row.

@@ -72,6 +72,7 @@ pub(super) struct Supervisor {
     pub clock: Clock,
     pub journal: Journal,
     pub undo: UndoFile,
+    pub undo_path: PathBuf,
     pub host: String,
     pub site: Site,
     pub jobs: Jobs,
@@ -387,7 +388,7 @@ impl Supervisor {
             for effect in pending.decision.effects {
                 match effect {
                     Effect::Verify(scope) => self.schedule.ask(scope),
-                    Effect::Undo(repair) => self.jobs.undo(repair, &self.state, &self.site, self.undo.path()),
+                    Effect::Undo(repair) => self.jobs.undo(repair, &self.state, &self.site, &self.undo_path),
                     Effect::Park(by) => parked = Some(by),
                 }
             }

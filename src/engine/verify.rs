@@ -19,7 +19,7 @@ use crate::domain::unit::{Bytes, Rows, RowsPerSecond};
 use crate::domain::value::Row;
 use crate::domain::verdict::{ChunkVerdict, DriftClass, DriftCounts, RowDiff};
 use crate::journal::Reader;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -149,9 +149,9 @@ impl Run {
 pub struct Pair {
     source: Box<dyn View>,
     target: Box<dyn View>,
-    seen: Position,
+    seen: Seen,
     applied: Position,
-    _keys: super::lane::KeyWatch,
+    keys: super::lane::KeyWatch,
 }
 
 /// Opens a pair: source view, wait for the stream to pass it, target view.
@@ -159,18 +159,14 @@ pub async fn open_pair(site: &Site, lane: &LaneHandle) -> Result<Pair> {
     let keys = lane.watch_keys().await?;
     let mut source = site.source.view(&site.plan).await?;
     let barrier = source.barrier().await?;
-    let seen = match source.seen() {
-        Seen::UpTo(position) => *position,
-        // What a snapshot contains has no one position; the stream's before it was opened lies below all that it misses.
-        Seen::Pg { .. } => keys.since(),
-    };
+    let seen = source.seen().clone();
     tokio::select! {
         () = site.stop.cancelled() => return Err(super::site::stopped()),
         passed = lane.wait_applied(barrier) => passed?,
     };
     let target = site.target.view(&site.plan).await?;
     let applied = target.applied().ok_or_else(|| Fault::new(Kind::Blocked, "the target's ledger is gone").code("LEDGER-GONE"))?;
-    Ok(Pair { source, target, seen, applied, _keys: keys })
+    Ok(Pair { source, target, seen, applied, keys })
 }
 
 impl Pair {
@@ -190,7 +186,7 @@ impl Pair {
             return Ok((verdict, Vec::new()));
         }
         let differing = self.differing(table, range).await?;
-        let changed = self.changed(lane, table).await?;
+        let changed = lane.changed(self.keys.to_ref(), table, self.seen.clone(), self.applied).await?;
         let mut keys = Vec::new();
         for (key, class) in differing {
             if changed.contains(&key) {
@@ -209,12 +205,6 @@ impl Pair {
             verdict.columns = columns.into_iter().collect();
         }
         Ok((verdict, keys))
-    }
-
-    async fn changed(&self, lane: &LaneHandle, table: TableId) -> Result<HashSet<Key>> {
-        lane.keys_changed(table, self.seen, self.applied).await?.ok_or_else(|| {
-            Fault::new(Kind::NotProven, "more keys changed between both reads than are remembered")
-        })
     }
 
     async fn differing(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, DriftClass)>> {
@@ -238,7 +228,7 @@ impl Pair {
 
     /// Whether both views are at one position: then nothing at all may differ.
     pub fn nothing_between(&self) -> bool {
-        self.seen == self.applied
+        self.seen == Seen::UpTo(self.applied)
     }
 
     /// Both images of some rows, and where they differ. Rows that are equal are left out.
@@ -259,7 +249,7 @@ impl Pair {
     /// The differing rows of one range with both images, leaving out what is in flight; and whether there are more.
     pub async fn differences(&mut self, site: &Site, lane: &LaneHandle, table: TableId, range: &Range, most: usize) -> Result<(Vec<RowDiff>, bool)> {
         let differing = self.differing(table, range).await?;
-        let changed = self.changed(lane, table).await?;
+        let changed = lane.changed(self.keys.to_ref(), table, self.seen.clone(), self.applied).await?;
         let mut keys: Vec<Key> = differing.into_iter().map(|(key, _)| key).filter(|key| !changed.contains(key)).collect();
         let more = keys.len() > most;
         keys.truncate(most);

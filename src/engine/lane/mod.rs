@@ -34,8 +34,10 @@ mod kept;
 mod markers;
 mod queue;
 mod reads;
+mod task;
 mod watch;
 
 pub use core::{Action, Allow, LaneCore, Options, Weaken};
 pub use reads::{ChunkRead, Ticket};
+pub use task::{Intent, KeyWatch, LandedAt, Lane, LaneHandle, LaneStats};
 pub use watch::{Changed, WatchId};
