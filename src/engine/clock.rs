@@ -18,8 +18,15 @@ impl Clock {
     /// Goes on from the last record of a journal: its tick and wall time.
     pub fn resume(last_tick: Tick, last_at: At) -> Self {
         let gap_ms = u64::try_from(wall().0.saturating_sub(last_at.0)).unwrap_or(0);
-        let gap = if last_at == At(0) { Span::ZERO } else { Span::millis(gap_ms) };
-        Self { started: Instant::now(), base: last_tick.plus(gap) }
+        let gap = if last_at == At(0) {
+            Span::ZERO
+        } else {
+            Span::millis(gap_ms)
+        };
+        Self {
+            started: Instant::now(),
+            base: last_tick.plus(gap),
+        }
     }
 
     /// Now, on the migration's clock.
@@ -35,7 +42,9 @@ impl Clock {
 
 /// Now, on the wall, in UTC.
 pub fn wall() -> At {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 

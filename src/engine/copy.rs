@@ -69,7 +69,9 @@ impl Copier {
     /// Copies what is left of these tables.
     pub async fn run(mut self, starts: Vec<Start>) -> Result<()> {
         let longest = self.site.source.abilities().longest_read;
-        let chunk_time = longest.map_or(self.site.plan.backfill.chunk_time, |most| most.min(self.site.plan.backfill.chunk_time));
+        let chunk_time = longest.map_or(self.site.plan.backfill.chunk_time, |most| {
+            most.min(self.site.plan.backfill.chunk_time)
+        });
         for start in starts {
             let mut sizing = Sizing::new(chunk_time);
             self.table(start, &mut sizing, chunk_time).await?;
@@ -78,7 +80,11 @@ impl Copier {
     }
 
     async fn table(&mut self, start: Start, sizing: &mut Sizing, chunk_time: Span) -> Result<()> {
-        let Start { table, mut no, mut lo } = start;
+        let Start {
+            table,
+            mut no,
+            mut lo,
+        } = start;
         let mut landing: Option<InHand> = None;
         loop {
             let chunk = ChunkId { table, no };
@@ -92,7 +98,10 @@ impl Copier {
             }
             self.progress.send_modify(|p| p.copying.push(chunk));
             // The next chunk is read while the last one lands: on one stream they go to the target one after the other.
-            let (read, landed) = tokio::join!(self.read(chunk, lo.clone(), size, sizing), self.land(landing.take()));
+            let (read, landed) = tokio::join!(
+                self.read(chunk, lo.clone(), size, sizing),
+                self.land(landing.take())
+            );
             landed?;
             let in_hand = read?;
             lo.clone_from(&in_hand.range.hi);
@@ -107,12 +116,35 @@ impl Copier {
         }
     }
 
-    async fn read(&self, chunk: ChunkId, lo: Option<Bound>, size: Rows, sizing: &mut Sizing) -> Result<InHand> {
+    async fn read(
+        &self,
+        chunk: ChunkId,
+        lo: Option<Bound>,
+        size: Rows,
+        sizing: &mut Sizing,
+    ) -> Result<InHand> {
         let watch = Watch::start();
-        let Taken { intent, read, range, bytes, cut } = self.site.retry(|| self.take(chunk, lo.clone(), size)).await?;
+        let Taken {
+            intent,
+            read,
+            range,
+            bytes,
+            cut,
+        } = self
+            .site
+            .retry(|| self.take(chunk, lo.clone(), size))
+            .await?;
         let rows = Rows(read.rows.len() as u64);
         sizing.took(rows, watch.took(), cut);
-        Ok(InHand { intent, read, chunk, range, rows, bytes, watch })
+        Ok(InHand {
+            intent,
+            read,
+            chunk,
+            range,
+            rows,
+            bytes,
+            watch,
+        })
     }
 
     /// A range whose bounds are settled, because the next chunk begins where it ends.
@@ -123,8 +155,22 @@ impl Copier {
         let pick = Pick::Range(range.clone());
         let read = view.rows(chunk.table, &pick, Bytes(u64::MAX)).await?;
         let seen = view.seen().clone();
-        let taken = ChunkRead { table: chunk.table, seen, barrier, pick, rows: read.rows, chunk: Some(chunk), keep_before: false };
-        Ok(Taken { intent, read: taken, range, bytes: read.bytes, cut: false })
+        let taken = ChunkRead {
+            table: chunk.table,
+            seen,
+            barrier,
+            pick,
+            rows: read.rows,
+            chunk: Some(chunk),
+            keep_before: false,
+        };
+        Ok(Taken {
+            intent,
+            read: taken,
+            range,
+            bytes: read.bytes,
+            cut: false,
+        })
     }
 
     async fn take(&self, chunk: ChunkId, lo: Option<Bound>, size: Rows) -> Result<Taken> {
@@ -134,7 +180,13 @@ impl Copier {
         let hi = view.bound(chunk.table, lo.as_ref(), size).await?;
         let barrier = view.barrier().await?;
         let mut range = Range { lo, hi };
-        let read = view.rows(chunk.table, &Pick::Range(range.clone()), self.site.plan.backfill.chunk_bytes).await?;
+        let read = view
+            .rows(
+                chunk.table,
+                &Pick::Range(range.clone()),
+                self.site.plan.backfill.chunk_bytes,
+            )
+            .await?;
         let cut = read.cut.is_some();
         if cut {
             range.hi = read.cut;
@@ -148,18 +200,38 @@ impl Copier {
             chunk: Some(chunk),
             keep_before: false,
         };
-        Ok(Taken { intent, read: taken, range, bytes: read.bytes, cut })
+        Ok(Taken {
+            intent,
+            read: taken,
+            range,
+            bytes: read.bytes,
+            cut,
+        })
     }
 
     async fn land(&self, in_hand: Option<InHand>) -> Result<()> {
-        let Some(InHand { mut intent, mut read, chunk, range, mut rows, mut bytes, watch }) = in_hand else { return Ok(()) };
+        let Some(InHand {
+            mut intent,
+            mut read,
+            chunk,
+            range,
+            mut rows,
+            mut bytes,
+            watch,
+        }) = in_hand
+        else {
+            return Ok(());
+        };
         let landed = loop {
             match self.lane.land(intent, read).await {
                 Ok(landed) => break landed,
                 Err(fault) if fault.kind == Kind::Transient => {
                     // The read became useless (its table was redefined, or it took too long): the same range once more.
                     tracing::debug!(error = %fault, %chunk, "read again");
-                    let taken = self.site.retry(|| self.read_range(chunk, range.clone())).await?;
+                    let taken = self
+                        .site
+                        .retry(|| self.read_range(chunk, range.clone()))
+                        .await?;
                     (intent, read, bytes) = (taken.intent, taken.read, taken.bytes);
                     rows = Rows(read.rows.len() as u64);
                 }
@@ -171,7 +243,14 @@ impl Copier {
             p.bytes += bytes.0;
             p.copying.retain(|c| *c != chunk);
         });
-        let report = Report::Landed { chunk, range, rows, bytes, took: watch.took(), position: landed.position };
+        let report = Report::Landed {
+            chunk,
+            range,
+            rows,
+            bytes,
+            took: watch.took(),
+            position: landed.position,
+        };
         self.site.tell(report).await;
         Ok(())
     }

@@ -56,15 +56,31 @@ pub fn on_request(state: &Migration, request: &Request, known: &Known) -> Decisi
     let mut effects = Vec::new();
     let verdict = may(state, request).and_then(|takes_lead| {
         if takes_lead {
-            facts.push(Fact::LeadChanged { session: Some(request.session) });
+            facts.push(Fact::LeadChanged {
+                session: Some(request.session),
+            });
         }
         carry_out(state, request, known, &mut facts, &mut effects)
     });
     match verdict {
-        Ok(()) => Decision { facts, effects, cause, refused: None },
+        Ok(()) => Decision {
+            facts,
+            effects,
+            cause,
+            refused: None,
+        },
         Err(fault) => {
-            let refusal = Fact::Refused { who: request.who.clone(), verb: request.command.verb().into(), why: fault.what.clone() };
-            Decision { facts: vec![refusal], effects: Vec::new(), cause, refused: Some(fault) }
+            let refusal = Fact::Refused {
+                who: request.who.clone(),
+                verb: request.command.verb().into(),
+                why: fault.what.clone(),
+            };
+            Decision {
+                facts: vec![refusal],
+                effects: Vec::new(),
+                cause,
+                refused: Some(fault),
+            }
         }
     }
 }
@@ -76,31 +92,48 @@ fn refuse(what: impl Into<String>) -> Fault {
 /// Whether this person may do this now, and whether doing it takes the lead that nobody holds.
 fn may(state: &Migration, request: &Request) -> Result<bool, Fault> {
     let leader = state.people.leader();
-    let leads = leader.map_or_else(|| "nobody leads; L takes it".to_string(), |l| format!("{} leads", l.who));
+    let leads = leader.map_or_else(
+        || "nobody leads; L takes it".to_string(),
+        |l| format!("{} leads", l.who),
+    );
     if request.role == Role::Observer {
         return Err(refuse(format!("you look on; {leads}")).hint("attach without --observe to act"));
     }
     let always = matches!(
         request.command,
-        Command::Pause | Command::StopAll | Command::Verify(_) | Command::Acknowledge(_) | Command::Note { .. } | Command::Lead { .. }
+        Command::Pause
+            | Command::StopAll
+            | Command::Verify(_)
+            | Command::Acknowledge(_)
+            | Command::Note { .. }
+            | Command::Lead { .. }
     );
     let slows = matches!(&request.command, Command::Pace(pace) if slower(state, pace));
     if always || slows || slip(state, request) {
         return Ok(false);
     }
-    let Some(leader) = leader else { return Ok(!is_send(state, request.session)) };
+    let Some(leader) = leader else {
+        return Ok(!is_send(state, request.session));
+    };
     let own = state.people.lead == Some(request.session);
     // `send` is a person's other hand: it may do what the same person's leading console may.
     let own_hand = is_send(state, request.session) && leader.who == request.who;
     if own || own_hand {
         Ok(false)
     } else {
-        Err(refuse(format!("{leads}; you may pause, slow down, compare, note and acknowledge")).hint("L takes the lead when it is free"))
+        Err(refuse(format!(
+            "{leads}; you may pause, slow down, compare, note and acknowledge"
+        ))
+        .hint("L takes the lead when it is free"))
     }
 }
 
 fn is_send(state: &Migration, session: SessionId) -> bool {
-    state.people.present.get(&session).is_none_or(|p| p.from == SEND)
+    state
+        .people
+        .present
+        .get(&session)
+        .is_none_or(|p| p.from == SEND)
 }
 
 /// What a `tidegate send` says for its terminal.
@@ -108,7 +141,10 @@ pub const SEND: &str = "send";
 
 fn slip(state: &Migration, request: &Request) -> bool {
     matches!(request.command, Command::Resume)
-        && state.operator_paused.as_ref().is_some_and(|(who, at)| *who == request.who && state.tick.since(*at) <= SLIP)
+        && state
+            .operator_paused
+            .as_ref()
+            .is_some_and(|(who, at)| *who == request.who && state.tick.since(*at) <= SLIP)
 }
 
 /// Whether a pace is slower than what is allowed now.
@@ -120,15 +156,32 @@ pub fn slower(state: &Migration, pace: &Pace) -> bool {
     }
 }
 
-fn carry_out(state: &Migration, request: &Request, known: &Known, facts: &mut Vec<Fact>, effects: &mut Vec<Effect>) -> Result<(), Fault> {
+fn carry_out(
+    state: &Migration,
+    request: &Request,
+    known: &Known,
+    facts: &mut Vec<Fact>,
+    effects: &mut Vec<Effect>,
+) -> Result<(), Fault> {
     let by = || request.who.clone();
-    let ended = || state.over().then(|| refuse(format!("{} has ended ({})", state.name(), state.phase.label())));
+    let ended = || {
+        state.over().then(|| {
+            refuse(format!(
+                "{} has ended ({})",
+                state.name(),
+                state.phase.label()
+            ))
+        })
+    };
     match &request.command {
         Command::Note { text } => {
             if text.trim().is_empty() {
                 return Err(refuse("a note needs some text"));
             }
-            facts.push(Fact::Noted { text: text.trim().to_string(), by: by() });
+            facts.push(Fact::Noted {
+                text: text.trim().to_string(),
+                by: by(),
+            });
             return Ok(());
         }
         Command::Acknowledge(id) => return acknowledge(state, *id, by(), facts),
@@ -150,7 +203,8 @@ fn carry_out(state: &Migration, request: &Request, known: &Known, facts: &mut Ve
             let limit = match pace {
                 Pace::Auto => None,
                 Pace::Limit(limit) if limit.0 == 0 => {
-                    return Err(refuse("a pace of 0 rows/s would stand still for ever").hint("to stop: pause"));
+                    return Err(refuse("a pace of 0 rows/s would stand still for ever")
+                        .hint("to stop: pause"));
                 }
                 Pace::Limit(limit) => Some(*limit),
             };
@@ -158,28 +212,46 @@ fn carry_out(state: &Migration, request: &Request, known: &Known, facts: &mut Ve
         }
         Command::Shadow { per_second } => shadow(state, *per_second, by(), facts)?,
         Command::Verify(scope) => {
-            if !matches!(state.phase, Phase::Copy | Phase::CatchUp | Phase::Synced | Phase::Reads) {
-                return Err(refuse(format!("nothing can be compared in phase {}", state.phase.label())));
+            if !matches!(
+                state.phase,
+                Phase::Copy | Phase::CatchUp | Phase::Synced | Phase::Reads
+            ) {
+                return Err(refuse(format!(
+                    "nothing can be compared in phase {}",
+                    state.phase.label()
+                )));
             }
             effects.push(Effect::Verify(scope.clone()));
         }
         Command::Repair(scope) => repair(state, scope, known, by(), facts)?,
-        Command::Undo(id) => {
-            match state.repairs.get(id).map(|r| &r.state) {
-                Some(RepairState::Done { .. }) => effects.push(Effect::Undo(*id)),
-                Some(RepairState::Ordered) => return Err(refuse(format!("repair {id} is still under way"))),
-                Some(RepairState::Failed(_)) => return Err(refuse(format!("repair {id} changed nothing"))),
-                Some(RepairState::Undone) => return Err(refuse(format!("repair {id} was undone already"))),
-                None => return Err(refuse(format!("there is no repair {id}"))),
+        Command::Undo(id) => match state.repairs.get(id).map(|r| &r.state) {
+            Some(RepairState::Done { .. }) => effects.push(Effect::Undo(*id)),
+            Some(RepairState::Ordered) => {
+                return Err(refuse(format!("repair {id} is still under way")));
             }
-        }
-        Command::Abort { drop_target, confirm } => abort(state, *drop_target, confirm, by(), facts)?,
+            Some(RepairState::Failed(_)) => {
+                return Err(refuse(format!("repair {id} changed nothing")));
+            }
+            Some(RepairState::Undone) => {
+                return Err(refuse(format!("repair {id} was undone already")));
+            }
+            None => return Err(refuse(format!("there is no repair {id}"))),
+        },
+        Command::Abort {
+            drop_target,
+            confirm,
+        } => abort(state, *drop_target, confirm, by(), facts)?,
         Command::Note { .. } | Command::Acknowledge(_) | Command::Lead { .. } | Command::Park => {}
     }
     Ok(())
 }
 
-fn acknowledge(state: &Migration, id: AlertId, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault> {
+fn acknowledge(
+    state: &Migration,
+    id: AlertId,
+    by: Who,
+    facts: &mut Vec<Fact>,
+) -> Result<(), Fault> {
     match state.alerts.get(&id) {
         None => Err(refuse(format!("there is no open alert {id}"))),
         Some(open) if open.seen_by.is_some() => Err(refuse("that alert was acknowledged already")),
@@ -190,15 +262,23 @@ fn acknowledge(state: &Migration, id: AlertId, by: Who, facts: &mut Vec<Fact>) -
     }
 }
 
-fn lead(state: &Migration, request: &Request, take: bool, facts: &mut Vec<Fact>) -> Result<(), Fault> {
+fn lead(
+    state: &Migration,
+    request: &Request,
+    take: bool,
+    facts: &mut Vec<Fact>,
+) -> Result<(), Fault> {
     let holds = state.people.lead == Some(request.session);
     match (take, state.people.leader()) {
         (true, _) if holds => Err(refuse("you lead already")),
         (true, Some(leader)) if leader.who != request.who => {
-            Err(refuse(format!("{} leads", leader.who)).hint("ask them to give it up with L; it is free when their console is gone"))
+            Err(refuse(format!("{} leads", leader.who))
+                .hint("ask them to give it up with L; it is free when their console is gone"))
         }
         (true, _) => {
-            facts.push(Fact::LeadChanged { session: Some(request.session) });
+            facts.push(Fact::LeadChanged {
+                session: Some(request.session),
+            });
             Ok(())
         }
         (false, _) if holds => {
@@ -222,10 +302,16 @@ fn resume(state: &Migration, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault
         // reached resumes by itself when it can.
         let answerable = matches!(
             pause.reason,
-            PauseReason::Operator | PauseReason::StopAll | PauseReason::Parked(..) | PauseReason::TargetFull
+            PauseReason::Operator
+                | PauseReason::StopAll
+                | PauseReason::Parked(..)
+                | PauseReason::TargetFull
         );
         if answerable {
-            facts.push(Fact::Resumed { reason: pause.reason.clone(), by: by.clone() });
+            facts.push(Fact::Resumed {
+                reason: pause.reason.clone(),
+                by: by.clone(),
+            });
         }
     }
     if facts.len() > before {
@@ -233,17 +319,27 @@ fn resume(state: &Migration, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault
     }
     match state.pauses.first() {
         None => Err(refuse("nothing is paused")),
-        Some(pause) => Err(refuse(format!("it waits for something else: {}", pause_words(&pause.reason, state)))
-            .hint("it goes on by itself when that is mended")),
+        Some(pause) => Err(refuse(format!(
+            "it waits for something else: {}",
+            pause_words(&pause.reason, state)
+        ))
+        .hint("it goes on by itself when that is mended")),
     }
 }
 
 fn shadow(state: &Migration, per_second: u32, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault> {
-    if state.plan.as_ref().is_none_or(|plan| plan.shadow.is_empty()) {
-        return Err(refuse("no read to compare is configured").hint("write a [[shadow]] section with name and sql in tidegate.toml"));
+    if state
+        .plan
+        .as_ref()
+        .is_none_or(|plan| plan.shadow.is_empty())
+    {
+        return Err(refuse("no read to compare is configured")
+            .hint("write a [[shadow]] section with name and sql in tidegate.toml"));
     }
     if per_second > SHADOW_MOST {
-        return Err(refuse(format!("at most {SHADOW_MOST} comparisons a second")));
+        return Err(refuse(format!(
+            "at most {SHADOW_MOST} comparisons a second"
+        )));
     }
     facts.push(Fact::ShadowSet { per_second, by });
     Ok(())
@@ -262,16 +358,34 @@ pub fn differing(state: &Migration, scope: &Scope) -> Vec<(TableId, Vec<ChunkId>
         .map(|(id, _, table)| {
             let chunks = table.chunks.cells().iter().enumerate();
             let chunks = chunks.filter(|(_, cell)| cell.state() == ChunkState::Differs);
-            let chunks = chunks.map(|(no, _)| ChunkId { table: id, no: no as u32 }).filter(|c| inside(*c)).take(REPAIR_CHUNKS);
+            let chunks = chunks
+                .map(|(no, _)| ChunkId {
+                    table: id,
+                    no: no as u32,
+                })
+                .filter(|c| inside(*c))
+                .take(REPAIR_CHUNKS);
             (id, chunks.collect::<Vec<_>>())
         })
         .filter(|(_, chunks)| !chunks.is_empty())
         .collect()
 }
 
-fn repair(state: &Migration, scope: &Scope, known: &Known, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault> {
-    if !matches!(state.phase, Phase::Copy | Phase::CatchUp | Phase::Synced | Phase::Reads) {
-        return Err(refuse(format!("nothing can be repaired in phase {}", state.phase.label())));
+fn repair(
+    state: &Migration,
+    scope: &Scope,
+    known: &Known,
+    by: Who,
+    facts: &mut Vec<Fact>,
+) -> Result<(), Fault> {
+    if !matches!(
+        state.phase,
+        Phase::Copy | Phase::CatchUp | Phase::Synced | Phase::Reads
+    ) {
+        return Err(refuse(format!(
+            "nothing can be repaired in phase {}",
+            state.phase.label()
+        )));
     }
     let tables = differing(state, scope);
     if tables.is_empty() {
@@ -279,8 +393,15 @@ fn repair(state: &Migration, scope: &Scope, known: &Known, by: Who, facts: &mut 
     }
     let mut next = state.next_repair;
     for (table, chunks) in tables {
-        if state.repairs.values().any(|r| r.table == table && r.state == RepairState::Ordered) {
-            return Err(refuse(format!("a repair of {} is under way already", table_name(table, state))));
+        if state
+            .repairs
+            .values()
+            .any(|r| r.table == table && r.state == RepairState::Ordered)
+        {
+            return Err(refuse(format!(
+                "a repair of {} is under way already",
+                table_name(table, state)
+            )));
         }
         let mut expected = DriftCounts::default();
         for (_, counts) in known.iter().filter(|(chunk, _)| chunks.contains(chunk)) {
@@ -288,21 +409,41 @@ fn repair(state: &Migration, scope: &Scope, known: &Known, by: Who, facts: &mut 
             expected.extra += counts.extra;
             expected.changed += counts.changed;
         }
-        facts.push(Fact::RepairOrdered { repair: next, table, chunks, expected, by: by.clone() });
+        facts.push(Fact::RepairOrdered {
+            repair: next,
+            table,
+            chunks,
+            expected,
+            by: by.clone(),
+        });
         next = RepairId(next.0 + 1);
     }
     Ok(())
 }
 
-fn abort(state: &Migration, drop_target: bool, confirm: &str, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault> {
+fn abort(
+    state: &Migration,
+    drop_target: bool,
+    confirm: &str,
+    by: Who,
+    facts: &mut Vec<Fact>,
+) -> Result<(), Fault> {
     if confirm != state.name() {
-        return Err(refuse(format!("that is not this migration's name: \"{confirm}\"")).hint(format!("type {}", state.name())));
+        return Err(
+            refuse(format!("that is not this migration's name: \"{confirm}\""))
+                .hint(format!("type {}", state.name())),
+        );
     }
     if !crate::state::phase::may_move(state.phase, Phase::RollingBack) {
-        return Err(refuse(format!("there is nothing to give up in phase {}", state.phase.label())));
+        return Err(refuse(format!(
+            "there is nothing to give up in phase {}",
+            state.phase.label()
+        )));
     }
     facts.push(Fact::AbortOrdered { drop_target, by });
-    facts.push(Fact::PhaseEntered { phase: Phase::RollingBack });
+    facts.push(Fact::PhaseEntered {
+        phase: Phase::RollingBack,
+    });
     Ok(())
 }
 
@@ -329,16 +470,27 @@ fn alerts(state: &Migration, facts: &mut Vec<Fact>) {
     for (severity, subject, text) in &wanted {
         match state.alert_about(subject) {
             None => {
-                let alert = Alert { id, severity: *severity, subject: subject.clone(), text: text.clone() };
+                let alert = Alert {
+                    id,
+                    severity: *severity,
+                    subject: subject.clone(),
+                    text: text.clone(),
+                };
                 facts.push(Fact::AlertRaised { alert });
                 id = AlertId(id.0 + 1);
             }
-            Some(open) if open.alert.text != *text => facts.push(Fact::AlertChanged { id: open.alert.id, text: text.clone() }),
+            Some(open) if open.alert.text != *text => facts.push(Fact::AlertChanged {
+                id: open.alert.id,
+                text: text.clone(),
+            }),
             Some(_) => {}
         }
     }
     for open in state.alerts.values() {
-        if !wanted.iter().any(|(_, subject, _)| *subject == open.alert.subject) {
+        if !wanted
+            .iter()
+            .any(|(_, subject, _)| *subject == open.alert.subject)
+        {
             facts.push(Fact::AlertCleared { id: open.alert.id });
         }
     }
@@ -346,31 +498,59 @@ fn alerts(state: &Migration, facts: &mut Vec<Fact>) {
 
 fn wanted_alerts(state: &Migration) -> Vec<(Severity, Subject, String)> {
     let mut wanted = Vec::new();
-    let Some(plan) = &state.plan else { return wanted };
+    let Some(plan) = &state.plan else {
+        return wanted;
+    };
     if state.over() || state.phase == Phase::RollingBack {
         return wanted;
     }
     for (id, table) in plan.ids() {
         if let crate::domain::table::Mode::LeftOut(why) = &table.mode {
             let text = format!("{} is left out: {why}", table.source);
-            wanted.push((Severity::Notice, Subject::Other(format!("left-out {id}")), text));
+            wanted.push((
+                Severity::Notice,
+                Subject::Other(format!("left-out {id}")),
+                text,
+            ));
         }
-        if let Some(t) = state.table(id).map(|t| t.chunks.tally()).filter(|t| t.differing_rows > 0) {
-            let text = format!("{}: {} rows differ in {} chunks", table.source, t.differing_rows, t.differing_chunks);
+        if let Some(t) = state
+            .table(id)
+            .map(|t| t.chunks.tally())
+            .filter(|t| t.differing_rows > 0)
+        {
+            let text = format!(
+                "{}: {} rows differ in {} chunks",
+                table.source, t.differing_rows, t.differing_chunks
+            );
             wanted.push((Severity::Critical, Subject::Drift(id), text));
         }
         if state.sample.guards_missing.contains(&table.source) {
-            let text = format!("guard is OFF on {}: somebody else can write to the target", table.source);
+            let text = format!(
+                "guard is OFF on {}: somebody else can write to the target",
+                table.source
+            );
             wanted.push((Severity::Critical, Subject::Guard(id), text));
         }
     }
     for pause in &state.pauses {
         if !matches!(pause.reason, PauseReason::Operator | PauseReason::StopAll) {
-            wanted.push((Severity::Critical, Subject::Pause(pause.reason.clone()), pause_words(&pause.reason, state)));
+            wanted.push((
+                Severity::Critical,
+                Subject::Pause(pause.reason.clone()),
+                pause_words(&pause.reason, state),
+            ));
         }
     }
-    for line in state.sample.shadow.iter().filter(|line| line.mismatched > 0) {
-        let text = format!("shadow {}: {} of {} reads differ", line.name, line.mismatched, line.compared);
+    for line in state
+        .sample
+        .shadow
+        .iter()
+        .filter(|line| line.mismatched > 0)
+    {
+        let text = format!(
+            "shadow {}: {} of {} reads differ",
+            line.name, line.mismatched, line.compared
+        );
         wanted.push((Severity::Warning, Subject::Shadow(line.name.clone()), text));
     }
     let open = state.alert_about(&Subject::Lag).is_some();
@@ -440,13 +620,21 @@ pub fn wanted(state: &Migration) -> Vec<Job> {
             if state.phase == Phase::Copy {
                 jobs.push(Job::Copy);
             }
-            if state.phase == Phase::CatchUp && !state.made.iter().any(|(_, what)| what == conditions::FINISH_MADE) {
+            if state.phase == Phase::CatchUp
+                && !state
+                    .made
+                    .iter()
+                    .any(|(_, what)| what == conditions::FINISH_MADE)
+            {
                 jobs.push(Job::Finish);
             }
             if state.shadow_per_second > 0 {
                 jobs.push(Job::Shadow);
             }
-            let ordered = state.repairs.iter().filter(|(_, r)| r.state == RepairState::Ordered);
+            let ordered = state
+                .repairs
+                .iter()
+                .filter(|(_, r)| r.state == RepairState::Ordered);
             jobs.extend(ordered.map(|(id, _)| Job::Repair(*id)));
             jobs
         }

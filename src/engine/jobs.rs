@@ -84,8 +84,16 @@ pub struct Lines {
 impl Jobs {
     /// No job yet.
     pub fn new(site: &Site, writer: Option<Box<dyn Writer>>, lines: Lines) -> Self {
-        let gauges = watch::Sender::new(Gauges { lag: None, lock: None, at: None });
-        let governor = Governor::new(site.plan.throttle.clone(), site.controls.clone(), gauges.subscribe());
+        let gauges = watch::Sender::new(Gauges {
+            lag: None,
+            lock: None,
+            at: None,
+        });
+        let governor = Governor::new(
+            site.plan.throttle.clone(),
+            site.controls.clone(),
+            gauges.subscribe(),
+        );
         Self {
             running: BTreeMap::new(),
             again: BTreeMap::new(),
@@ -117,7 +125,12 @@ impl Jobs {
     }
 
     /// Starts what the state wants and does not run, stops what runs and is not wanted.
-    pub async fn reconcile(&mut self, state: &Migration, site: &Site, journal: &Journal) -> Result<()> {
+    pub async fn reconcile(
+        &mut self,
+        state: &Migration,
+        site: &Site,
+        journal: &Journal,
+    ) -> Result<()> {
         let wanted = decide::wanted(state);
         for (job, running) in &self.running {
             if !wanted.contains(job) {
@@ -125,7 +138,10 @@ impl Jobs {
             }
         }
         for job in wanted {
-            let waits = self.again.get(&job).is_some_and(|at| at.elapsed() < AGAIN_AFTER);
+            let waits = self
+                .again
+                .get(&job)
+                .is_some_and(|at| at.elapsed() < AGAIN_AFTER);
             if !self.running.contains_key(&job) && !waits {
                 self.start(job, state, site, journal).await?;
             }
@@ -134,7 +150,13 @@ impl Jobs {
         Ok(())
     }
 
-    async fn start(&mut self, job: Job, state: &Migration, site: &Site, journal: &Journal) -> Result<()> {
+    async fn start(
+        &mut self,
+        job: Job,
+        state: &Migration,
+        site: &Site,
+        journal: &Journal,
+    ) -> Result<()> {
         let mut site = site.clone();
         site.stop = site.stop.child_token();
         let stop = site.stop.clone();
@@ -172,39 +194,67 @@ impl Jobs {
                 });
             }
             Job::Copy | Job::Verify | Job::Shadow | Job::Finish | Job::Repair(_) => {
-                let Some(lane) = self.lane.clone() else { return Ok(()) };
+                let Some(lane) = self.lane.clone() else {
+                    return Ok(());
+                };
                 self.start_on_lane(job, state, site, lane, journal).await?;
             }
             Job::Remove => {
                 let drop_target = state.abort.as_ref().is_some_and(|a| a.drop_target);
                 let made = state.made.clone();
-                self.spawn(job, stop, async move { removal::remove(&site, drop_target, &made).await });
+                self.spawn(job, stop, async move {
+                    removal::remove(&site, drop_target, &made).await
+                });
             }
         }
         Ok(())
     }
 
-    async fn start_on_lane(&mut self, job: Job, state: &Migration, site: Site, lane: LaneHandle, journal: &Journal) -> Result<()> {
+    async fn start_on_lane(
+        &mut self,
+        job: Job,
+        state: &Migration,
+        site: Site,
+        lane: LaneHandle,
+        journal: &Journal,
+    ) -> Result<()> {
         let stop = site.stop.clone();
         match job {
             Job::Copy => {
                 let starts = starts(state, &lane.ledger().await?);
                 self.progress.send_modify(|p| p.copying.clear());
-                let copier = Copier { site, lane, governor: Arc::clone(&self.governor), progress: self.progress.clone() };
+                let copier = Copier {
+                    site,
+                    lane,
+                    governor: Arc::clone(&self.governor),
+                    progress: self.progress.clone(),
+                };
                 self.spawn(job, stop, copier.run(starts));
             }
             Job::Verify => {
                 let bounds = journal.reader().await?;
-                let verifier = Verifier { site, lane, bounds, due: self.due.clone(), rows: self.verified.clone() };
+                let verifier = Verifier {
+                    site,
+                    lane,
+                    bounds,
+                    due: self.due.clone(),
+                    rows: self.verified.clone(),
+                };
                 self.spawn(job, stop, verifier.run());
             }
             Job::Shadow => self.spawn(job, stop, shadow::run(site, lane, self.shadow.clone())),
             Job::Finish => self.spawn(job, stop, async move { schema::finish(&site, &lane).await }),
             Job::Repair(id) => {
-                let Some((table, chunks)) = state.repairs.get(&id).map(|r| (r.table, r.chunks.clone())) else { return Ok(()) };
+                let Some((table, chunks)) =
+                    state.repairs.get(&id).map(|r| (r.table, r.chunks.clone()))
+                else {
+                    return Ok(());
+                };
                 let journal = journal.path().to_path_buf();
                 self.spawn(job, stop, async move {
-                    let report = match repair::repair(&site, &lane, &journal, id, table, &chunks).await {
+                    let report = match repair::repair(&site, &lane, &journal, id, table, &chunks)
+                        .await
+                    {
                         Ok(report) => report,
                         Err(fault) if fault.kind == Kind::Interrupted => return Ok(()),
                         Err(fault) => Report::RepairEnded(Fact::RepairFailed { repair: id, fault }),
@@ -220,8 +270,15 @@ impl Jobs {
 
     /// Puts back what a repair replaced.
     pub fn undo(&self, id: RepairId, state: &Migration, site: &Site, store: &Path) {
-        let (Some(lane), Some(repair)) = (self.lane.clone(), state.repairs.get(&id)) else { return };
-        let (site, table, chunks, store) = (site.clone(), repair.table, repair.chunks.clone(), store.to_path_buf());
+        let (Some(lane), Some(repair)) = (self.lane.clone(), state.repairs.get(&id)) else {
+            return;
+        };
+        let (site, table, chunks, store) = (
+            site.clone(),
+            repair.table,
+            repair.chunks.clone(),
+            store.to_path_buf(),
+        );
         self.aside(async move {
             let report = match repair::undo(&lane, &store, id, table, &chunks).await {
                 Ok(report) => report,
@@ -236,7 +293,12 @@ impl Jobs {
         self.tracker.spawn(task);
     }
 
-    fn spawn(&mut self, job: Job, stop: CancellationToken, task: impl Future<Output = Result<()>> + Send + 'static) {
+    fn spawn(
+        &mut self,
+        job: Job,
+        stop: CancellationToken,
+        task: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
         self.lives += 1;
         let life = self.lives;
         self.running.insert(job, Running { life, stop });
@@ -254,14 +316,31 @@ impl Jobs {
         }
         self.lives += 1;
         let life = self.lives;
-        self.running.insert(job, Running { life, stop: CancellationToken::new() });
-        let _ = self.ended.send(Ended { job, life, result: Err(fault) }).await;
+        self.running.insert(
+            job,
+            Running {
+                life,
+                stop: CancellationToken::new(),
+            },
+        );
+        let _ = self
+            .ended
+            .send(Ended {
+                job,
+                life,
+                result: Err(fault),
+            })
+            .await;
         Ok(())
     }
 
     /// Takes a job's end in.
     pub fn forget(&mut self, ended: &Ended) -> Job {
-        if self.running.get(&ended.job).is_some_and(|r| r.life == ended.life) {
+        if self
+            .running
+            .get(&ended.job)
+            .is_some_and(|r| r.life == ended.life)
+        {
             self.running.remove(&ended.job);
             if ended.job == Job::Stream {
                 self.lane = None;
@@ -281,7 +360,12 @@ impl Jobs {
 
     /// Looks whether what made it stand still is mended.
     fn probe(&mut self, state: &Migration, site: &Site) {
-        let reasons: Vec<PauseReason> = state.pauses.iter().map(|p| p.reason.clone()).filter(heals).collect();
+        let reasons: Vec<PauseReason> = state
+            .pauses
+            .iter()
+            .map(|p| p.reason.clone())
+            .filter(heals)
+            .collect();
         if reasons.is_empty() || self.probing && self.tracker.len() > self.running.len() {
             self.probing = false;
             return;
@@ -293,12 +377,20 @@ impl Jobs {
             let target = site.target.pulse(&site.plan).await;
             for reason in reasons {
                 let mended = match &reason {
-                    PauseReason::Database(Side::Source, _) | PauseReason::StaleMetrics(_) => source.is_ok(),
+                    PauseReason::Database(Side::Source, _) | PauseReason::StaleMetrics(_) => {
+                        source.is_ok()
+                    }
                     PauseReason::Database(Side::Target, _) => target.is_ok(),
-                    PauseReason::TargetFull => target.as_ref().is_ok_and(|p| p.free.is_none_or(|free| free > ROOM)),
+                    PauseReason::TargetFull => target
+                        .as_ref()
+                        .is_ok_and(|p| p.free.is_none_or(|free| free > ROOM)),
                     PauseReason::SchemaChanged(table) => {
                         let planned = site.plan.table(*table).map(|t| &t.shape);
-                        source.as_ref().is_ok_and(|p| p.shapes.iter().any(|(id, shape)| id == table && Some(shape) == planned))
+                        source.as_ref().is_ok_and(|p| {
+                            p.shapes
+                                .iter()
+                                .any(|(id, shape)| id == table && Some(shape) == planned)
+                        })
                     }
                     _ => false,
                 };
@@ -315,8 +407,13 @@ impl Jobs {
             running.stop.cancel();
         }
         self.tracker.close();
-        if tokio::time::timeout(REST, self.tracker.wait()).await.is_err() {
-            tracing::warn!("a task did not come to rest within {REST:?}; what it was doing is found in the ledger next time");
+        if tokio::time::timeout(REST, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "a task did not come to rest within {REST:?}; what it was doing is found in the ledger next time"
+            );
         }
     }
 }
@@ -325,7 +422,10 @@ impl Jobs {
 fn heals(reason: &PauseReason) -> bool {
     matches!(
         reason,
-        PauseReason::Database(..) | PauseReason::StaleMetrics(_) | PauseReason::TargetFull | PauseReason::SchemaChanged(_)
+        PauseReason::Database(..)
+            | PauseReason::StaleMetrics(_)
+            | PauseReason::TargetFull
+            | PauseReason::SchemaChanged(_)
     )
 }
 
@@ -333,12 +433,17 @@ fn heals(reason: &PauseReason) -> bool {
 pub async fn trouble(site: &Site, fault: Fault) -> Report {
     match fault.code.as_str() {
         "TARGET-FULL" => Report::Trouble(PauseReason::TargetFull),
-        "SOURCE-REPLACED" | "CAPTURE-LOST" => Report::Trouble(PauseReason::SourceReplaced(fault.what)),
+        "SOURCE-REPLACED" | "CAPTURE-LOST" => {
+            Report::Trouble(PauseReason::SourceReplaced(fault.what))
+        }
         _ => {
             // The fault says what, not where: the end that answers is not the one.
-            let side = if site.source.pulse(&site.plan).await.is_err() { Side::Source } else { Side::Target };
+            let side = if site.source.pulse(&site.plan).await.is_err() {
+                Side::Source
+            } else {
+                Side::Target
+            };
             Report::Trouble(PauseReason::Database(side, fault.to_string()))
         }
     }
 }
-

@@ -102,11 +102,19 @@ pub async fn start(options: Options) -> Result<Engine> {
     let mut state = folded(&journal).await?;
     let clock = Clock::resume(state.tick, state.at);
     if state.over() {
-        return Err(Fault::new(Kind::Usage, format!("{} has ended ({})", state.name(), state.phase.label()))
-            .hint("a new migration needs a name of its own"));
+        return Err(Fault::new(
+            Kind::Usage,
+            format!("{} has ended ({})", state.name(), state.phase.label()),
+        )
+        .hint("a new migration needs a name of its own"));
     }
     if let Some(fact) = plan_fact(&state, &options) {
-        let draft = Draft { at: clock.at(), tick: clock.tick(), cause: None, body: Body::Fact(fact) };
+        let draft = Draft {
+            at: clock.at(),
+            tick: clock.tick(),
+            cause: None,
+            body: Body::Fact(fact),
+        };
         for event in journal.append(vec![draft]).await?.into_inner() {
             state.apply(&event);
         }
@@ -131,7 +139,12 @@ pub async fn start(options: Options) -> Result<Engine> {
     let (due, due_in) = mpsc::channel(1);
     let (asks, asks_in) = mpsc::channel(ASKS);
     let samples_in = samples.subscribe();
-    let lines = Lines { ended, due, in_flight: in_flight.subscribe(), samples };
+    let lines = Lines {
+        ended,
+        due,
+        in_flight: in_flight.subscribe(),
+        samples,
+    };
     let jobs = Jobs::new(&site, recovered.writer, lines);
     let supervisor = Supervisor {
         undo: UndoFile::open(options.dir.undo()).await?,
@@ -148,12 +161,24 @@ pub async fn start(options: Options) -> Result<Engine> {
         in_flight,
         until: options.until,
     };
-    let inbox = Inbox { asks: asks_in, reports: reports_in, due: due_in, ended: ended_in };
+    let inbox = Inbox {
+        asks: asks_in,
+        reports: reports_in,
+        due: due_in,
+        ended: ended_in,
+    };
     let head = journal.head();
     let path = journal.path().to_path_buf();
     drop(journal);
     let done = tokio::spawn(supervisor.run(inbox, recovered.report));
-    Ok(Engine { asks, head, samples: samples_in, journal: path, stop, done })
+    Ok(Engine {
+        asks,
+        head,
+        samples: samples_in,
+        journal: path,
+        stop,
+        done,
+    })
 }
 
 /// The state that a journal's records make.
@@ -173,12 +198,23 @@ fn plan_fact(state: &Migration, options: &Options) -> Option<Fact> {
     let plan = Box::new(options.plan.clone());
     let hash = options.hash.clone();
     match &state.plan {
-        None => Some(Fact::Created { plan, hash, version: env!("CARGO_PKG_VERSION").to_string() }),
-        Some(_) if state.plan_hash != hash => Some(Fact::PlanChanged { plan, hash, keys: options.changed.clone() }),
+        None => Some(Fact::Created {
+            plan,
+            hash,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        }),
+        Some(_) if state.plan_hash != hash => Some(Fact::PlanChanged {
+            plan,
+            hash,
+            keys: options.changed.clone(),
+        }),
         Some(_) => None,
     }
 }
 
 fn host() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this host".into())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "this host".into())
 }

@@ -20,12 +20,28 @@ pub struct Recovered {
 }
 
 /// Takes the lease where there is a ledger, and compares it with the journal. The ledger wins on what has landed.
-pub async fn recover(state: &Migration, plan: &Arc<Plan>, target: &Arc<dyn Endpoint>) -> Result<Recovered> {
+pub async fn recover(
+    state: &Migration,
+    plan: &Arc<Plan>,
+    target: &Arc<dyn Endpoint>,
+) -> Result<Recovered> {
     let resumed = state.engine_starts > 0;
-    let followed = matches!(state.phase, Phase::Copy | Phase::CatchUp | Phase::Synced | Phase::Reads);
+    let followed = matches!(
+        state.phase,
+        Phase::Copy | Phase::CatchUp | Phase::Synced | Phase::Reads
+    );
     if !followed {
-        let report = Report::Recovered { token: None, applied: Position::START, resumed, found: Vec::new(), complete: Vec::new() };
-        return Ok(Recovered { report, writer: None });
+        let report = Report::Recovered {
+            token: None,
+            applied: Position::START,
+            resumed,
+            found: Vec::new(),
+            complete: Vec::new(),
+        };
+        return Ok(Recovered {
+            report,
+            writer: None,
+        });
     }
     let writer = target.writer(plan).await?;
     let ledger = writer.ledger().await?;
@@ -38,14 +54,30 @@ pub async fn recover(state: &Migration, plan: &Arc<Plan>, target: &Arc<dyn Endpo
             return Err(behind(&planned.source, known.chunks.len(), landed));
         }
         for mark in writer.landed(table, known.chunks.len()).await? {
-            found.push((ChunkId { table, no: mark.chunk.no }, mark.range, mark.rows));
+            found.push((
+                ChunkId {
+                    table,
+                    no: mark.chunk.no,
+                },
+                mark.range,
+                mark.rows,
+            ));
         }
         if last.is_some_and(|(_, _, hi)| hi.is_none()) {
             complete.push(table);
         }
     }
-    let report = Report::Recovered { token: Some(ledger.token), applied: ledger.applied, resumed, found, complete };
-    Ok(Recovered { report, writer: Some(writer) })
+    let report = Report::Recovered {
+        token: Some(ledger.token),
+        applied: ledger.applied,
+        resumed,
+        found,
+        complete,
+    };
+    Ok(Recovered {
+        report,
+        writer: Some(writer),
+    })
 }
 
 fn behind(table: &str, journaled: u32, landed: u32) -> Fault {
@@ -60,9 +92,19 @@ pub fn starts(state: &Migration, ledger: &Ledger) -> Vec<Start> {
     state
         .live_tables()
         .filter(|(_, _, t)| !t.complete)
-        .map(|(table, _, _)| match ledger.last.iter().find(|(id, _, _)| *id == table) {
-            Some((_, no, hi)) => Start { table, no: no + 1, lo: hi.clone() },
-            None => Start { table, no: 0, lo: None },
-        })
+        .map(
+            |(table, _, _)| match ledger.last.iter().find(|(id, _, _)| *id == table) {
+                Some((_, no, hi)) => Start {
+                    table,
+                    no: no + 1,
+                    lo: hi.clone(),
+                },
+                None => Start {
+                    table,
+                    no: 0,
+                    lo: None,
+                },
+            },
+        )
         .collect()
 }

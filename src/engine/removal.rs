@@ -9,19 +9,50 @@ use crate::domain::plan::Side;
 /// Removes what is ours. The tables that tidegate made on the target go only when asked for, never one that was there
 /// before.
 pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> Result<()> {
-    let source = site.retry(|| async { site.source.remove(&[Part::Capture, Part::Gate]).await.settled() }).await?;
-    site.tell(Report::Removed(Side::Source, "change capture".into(), names(&source))).await;
+    let source = site
+        .retry(|| async {
+            site.source
+                .remove(&[Part::Capture, Part::Gate])
+                .await
+                .settled()
+        })
+        .await?;
+    site.tell(Report::Removed(
+        Side::Source,
+        "change capture".into(),
+        names(&source),
+    ))
+    .await;
     // The guards go before the tables may: dropping a table drops its triggers, keeping it must not keep them.
-    let target = site.retry(|| async { site.target.remove(&[Part::Gate, Part::Ledger]).await.settled() }).await?;
-    site.tell(Report::Removed(Side::Target, "ledger, gate and guards".into(), names(&target))).await;
+    let target = site
+        .retry(|| async {
+            site.target
+                .remove(&[Part::Gate, Part::Ledger])
+                .await
+                .settled()
+        })
+        .await?;
+    site.tell(Report::Removed(
+        Side::Target,
+        "ledger, gate and guards".into(),
+        names(&target),
+    ))
+    .await;
     if drop_target {
         let tables: Vec<String> = made
             .iter()
             .filter(|(side, _)| *side == Side::Target)
             .filter_map(|(_, what)| what.strip_prefix("table ").map(str::to_string))
             .collect();
-        let left = site.retry(|| async { site.target.discard(&tables).await.settled() }).await?;
-        site.tell(Report::Removed(Side::Target, format!("{} tables made here", tables.len()), left)).await;
+        let left = site
+            .retry(|| async { site.target.discard(&tables).await.settled() })
+            .await?;
+        site.tell(Report::Removed(
+            Side::Target,
+            format!("{} tables made here", tables.len()),
+            left,
+        ))
+        .await;
     }
     if source.is_empty() && target.is_empty() {
         site.tell(Report::AllRemoved).await;
@@ -30,5 +61,8 @@ pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> 
 }
 
 fn names(objects: &[crate::domain::finding::Object]) -> Vec<String> {
-    objects.iter().map(|o| format!("{} {}", o.kind, o.name)).collect()
+    objects
+        .iter()
+        .map(|o| format!("{} {}", o.kind, o.name))
+        .collect()
 }

@@ -25,15 +25,26 @@ const KEYS_OF_CHUNK: u32 = 1_000;
 
 /// Lands the differing rows of these chunks again. What differs is found anew, in one pair of views, so that a row the
 /// application has changed since is not touched for an old reason.
-pub async fn repair(site: &Site, lane: &LaneHandle, journal: &Path, repair: RepairId, table: TableId, chunks: &[ChunkId]) -> Result<Report> {
+pub async fn repair(
+    site: &Site,
+    lane: &LaneHandle,
+    journal: &Path,
+    repair: RepairId,
+    table: TableId,
+    chunks: &[ChunkId],
+) -> Result<Report> {
     let (mut inserted, mut updated, mut deleted) = (0, 0, 0);
     let mut before: Vec<(Key, Option<Row>)> = Vec::new();
     for chunk in chunks {
         loop {
-            let keys = site.retry(|| differing(site, lane, table, *chunk, journal)).await?;
+            let keys = site
+                .retry(|| differing(site, lane, table, *chunk, journal))
+                .await?;
             let whole = keys.len() >= KEYS_OF_CHUNK as usize;
             for some in keys.chunks(AT_ONCE) {
-                let landed = site.retry(|| land(site, lane, table, some.to_vec())).await?;
+                let landed = site
+                    .retry(|| land(site, lane, table, some.to_vec()))
+                    .await?;
                 inserted += landed.landed.inserted;
                 updated += landed.landed.updated;
                 deleted += landed.landed.deleted;
@@ -45,34 +56,85 @@ pub async fn repair(site: &Site, lane: &LaneHandle, journal: &Path, repair: Repa
             }
         }
     }
-    let fact = Fact::Repaired { repair, inserted, updated, deleted, chunks: chunks.to_vec() };
-    Ok(Report::Repaired { repair, table, fact, before: Arc::new(before) })
+    let fact = Fact::Repaired {
+        repair,
+        inserted,
+        updated,
+        deleted,
+        chunks: chunks.to_vec(),
+    };
+    Ok(Report::Repaired {
+        repair,
+        table,
+        fact,
+        before: Arc::new(before),
+    })
 }
 
-async fn differing(site: &Site, lane: &LaneHandle, table: TableId, chunk: ChunkId, journal: &Path) -> Result<Vec<Key>> {
+async fn differing(
+    site: &Site,
+    lane: &LaneHandle,
+    table: TableId,
+    chunk: ChunkId,
+    journal: &Path,
+) -> Result<Vec<Key>> {
     let mut reader = Reader::open(journal).await?;
-    let range = reader.bounds(chunk).await?.ok_or_else(|| Fault::new(Kind::Own, format!("the bounds of chunk {} are not in the journal", chunk.no)))?;
+    let range = reader.bounds(chunk).await?.ok_or_else(|| {
+        Fault::new(
+            Kind::Own,
+            format!("the bounds of chunk {} are not in the journal", chunk.no),
+        )
+    })?;
     let mut pair = open_pair(site, lane).await?;
-    let (rows, _) = pair.differences(site, lane, table, &range, KEYS_OF_CHUNK as usize).await?;
+    let (rows, _) = pair
+        .differences(site, lane, table, &range, KEYS_OF_CHUNK as usize)
+        .await?;
     Ok(rows.into_iter().map(|diff| diff.key).collect())
 }
 
-async fn land(site: &Site, lane: &LaneHandle, table: TableId, keys: Vec<Key>) -> Result<super::lane::LandedAt> {
+async fn land(
+    site: &Site,
+    lane: &LaneHandle,
+    table: TableId,
+    keys: Vec<Key>,
+) -> Result<super::lane::LandedAt> {
     let intent = lane.begin().await?;
     let mut view = site.source.view(&site.plan).await?;
     let barrier = view.barrier().await?;
     let pick = Pick::Keys(keys);
     let read = view.rows(table, &pick, BYTES).await?;
     if read.cut.is_some() {
-        return Err(Fault::new(Kind::Own, "the differing rows are too large to be repaired at once").hint("repair them row by row: tidegate send NAME repair TABLE KEY"));
+        return Err(Fault::new(
+            Kind::Own,
+            "the differing rows are too large to be repaired at once",
+        )
+        .hint("repair them row by row: tidegate send NAME repair TABLE KEY"));
     }
     let seen = view.seen().clone();
     drop(view);
-    lane.land(intent, ChunkRead { table, pick, chunk: None, seen, barrier, rows: read.rows, keep_before: true }).await
+    lane.land(
+        intent,
+        ChunkRead {
+            table,
+            pick,
+            chunk: None,
+            seen,
+            barrier,
+            rows: read.rows,
+            keep_before: true,
+        },
+    )
+    .await
 }
 
 /// Puts back what a repair replaced, row for row.
-pub async fn undo(lane: &LaneHandle, store: &Path, repair: RepairId, table: TableId, chunks: &[ChunkId]) -> Result<Report> {
+pub async fn undo(
+    lane: &LaneHandle,
+    store: &Path,
+    repair: RepairId,
+    table: TableId,
+    chunks: &[ChunkId],
+) -> Result<Report> {
     let mut store = UndoFile::open(store).await?;
     let (mut after, mut count) = (0, 0);
     loop {
@@ -80,11 +142,23 @@ pub async fn undo(lane: &LaneHandle, store: &Path, repair: RepairId, table: Tabl
         let Some(last) = images.last() else { break };
         after = last.no;
         count += images.len();
-        let (rows, gone): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| image.row.is_some());
+        let (rows, gone): (Vec<_>, Vec<_>) =
+            images.into_iter().partition(|image| image.row.is_some());
         let rows = rows.into_iter().filter_map(|image| image.row).collect();
         let gone = gone.into_iter().map(|image| image.key).collect();
-        lane.put(Landing { table, mark: None, rows: Arc::new(rows), gone, keep_before: false }).await?;
+        lane.put(Landing {
+            table,
+            mark: None,
+            rows: Arc::new(rows),
+            gone,
+            keep_before: false,
+        })
+        .await?;
     }
-    let fact = Fact::RepairUndone { repair, rows: u32::try_from(count).unwrap_or(u32::MAX), chunks: chunks.to_vec() };
+    let fact = Fact::RepairUndone {
+        repair,
+        rows: u32::try_from(count).unwrap_or(u32::MAX),
+        chunks: chunks.to_vec(),
+    };
     Ok(Report::RepairEnded(fact))
 }

@@ -8,8 +8,8 @@ use crate::domain::key::{Key, Range};
 use crate::domain::plan::Side;
 use crate::domain::position::Position;
 use crate::domain::unit::{Bytes, Rows, Span};
-use crate::domain::verdict::{ChunkVerdict, DriftClass};
 use crate::domain::value::Row;
+use crate::domain::verdict::{ChunkVerdict, DriftClass};
 use crate::state::migration::Migration;
 use std::sync::Arc;
 
@@ -103,7 +103,13 @@ pub enum Report {
 pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
     let mut facts = Vec::new();
     match report {
-        Report::Recovered { token, applied, resumed, found, complete } => {
+        Report::Recovered {
+            token,
+            applied,
+            resumed,
+            found,
+            complete,
+        } => {
             facts.push(Fact::EngineStarted {
                 pid: std::process::id(),
                 host: host.to_string(),
@@ -124,23 +130,53 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
                 });
             }
             let unfinished = |id: &&TableId| state.table(**id).is_some_and(|t| !t.complete);
-            facts.extend(complete.iter().filter(unfinished).map(|id| Fact::TableCopied { table: *id }));
+            facts.extend(
+                complete
+                    .iter()
+                    .filter(unfinished)
+                    .map(|id| Fact::TableCopied { table: *id }),
+            );
             // What made the last engine stand still is looked at anew by this one; a person's pause stays.
             for pause in &state.pauses {
-                if matches!(pause.reason, PauseReason::Database(..) | PauseReason::StaleMetrics(_) | PauseReason::TargetFull) {
-                    facts.push(Fact::Resumed { reason: pause.reason.clone(), by: Who::Engine });
+                if matches!(
+                    pause.reason,
+                    PauseReason::Database(..)
+                        | PauseReason::StaleMetrics(_)
+                        | PauseReason::TargetFull
+                ) {
+                    facts.push(Fact::Resumed {
+                        reason: pause.reason.clone(),
+                        by: Who::Engine,
+                    });
                 }
             }
         }
         Report::Made(side, what, took) => {
             let known = state.made.iter().any(|(s, w)| s == side && w == what);
             if !known {
-                facts.push(Fact::Made { side: *side, what: what.clone(), took: *took });
+                facts.push(Fact::Made {
+                    side: *side,
+                    what: what.clone(),
+                    took: *took,
+                });
             }
         }
-        Report::Sized(table, rows, exact) => facts.push(Fact::TableSized { table: *table, rows: *rows, exact: *exact }),
-        Report::Landed { chunk, rows, bytes, took, position, .. } => {
-            let again = state.sample.copying.contains(chunk) && state.engine_starts > 1 && state.sample_tick < engine_since(state);
+        Report::Sized(table, rows, exact) => facts.push(Fact::TableSized {
+            table: *table,
+            rows: *rows,
+            exact: *exact,
+        }),
+        Report::Landed {
+            chunk,
+            rows,
+            bytes,
+            took,
+            position,
+            ..
+        } => {
+            let again = state.sample.copying.contains(chunk)
+                && state.engine_starts > 1
+                && state.sample_tick < engine_since(state);
             facts.push(Fact::ChunkLanded {
                 chunk: *chunk,
                 rows: *rows,
@@ -151,9 +187,22 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
             });
         }
         Report::Copied(table) => facts.push(Fact::TableCopied { table: *table }),
-        Report::Checked { chunk, verdict, .. } => facts.push(Fact::ChunkChecked { chunk: *chunk, verdict: verdict.clone() }),
-        Report::Equal { table, first, rows, position } => {
-            facts.push(Fact::ChunksEqual { table: *table, first: *first, rows: rows.clone(), position: *position });
+        Report::Checked { chunk, verdict, .. } => facts.push(Fact::ChunkChecked {
+            chunk: *chunk,
+            verdict: verdict.clone(),
+        }),
+        Report::Equal {
+            table,
+            first,
+            rows,
+            position,
+        } => {
+            facts.push(Fact::ChunksEqual {
+                table: *table,
+                first: *first,
+                rows: rows.clone(),
+                position: *position,
+            });
         }
         Report::RepairEnded(fact) => facts.push(fact.clone()),
         Report::Repaired { fact, .. } => facts.push(fact.clone()),
@@ -165,19 +214,33 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
         Report::Held(signal) => held(state, signal.as_ref(), &mut facts),
         Report::Trouble(reason) => {
             if !state.pauses.iter().any(|p| p.reason == *reason) {
-                facts.push(Fact::Paused { reason: reason.clone(), by: Who::Engine });
+                facts.push(Fact::Paused {
+                    reason: reason.clone(),
+                    by: Who::Engine,
+                });
             }
         }
         Report::Mended(reason) => {
             if state.pauses.iter().any(|p| p.reason == *reason) {
-                facts.push(Fact::Resumed { reason: reason.clone(), by: Who::Engine });
+                facts.push(Fact::Resumed {
+                    reason: reason.clone(),
+                    by: Who::Engine,
+                });
             }
         }
         Report::Removed(side, what, left) => {
-            facts.push(Fact::Removed { side: *side, what: what.clone(), left: left.clone() });
+            facts.push(Fact::Removed {
+                side: *side,
+                what: what.clone(),
+                left: left.clone(),
+            });
         }
-        Report::AllRemoved => facts.push(Fact::PhaseEntered { phase: crate::domain::event::Phase::RolledBack }),
-        Report::Failed(fault) => facts.push(Fact::Failed { fault: fault.clone() }),
+        Report::AllRemoved => facts.push(Fact::PhaseEntered {
+            phase: crate::domain::event::Phase::RolledBack,
+        }),
+        Report::Failed(fault) => facts.push(Fact::Failed {
+            fault: fault.clone(),
+        }),
     }
     // A task may have been overtaken by an abort: what can't follow any more is dropped, not obeyed.
     let mut reached = state.phase;
@@ -188,7 +251,10 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
         }
         Err(_) => false,
     });
-    Decision { facts, ..Decision::default() }
+    Decision {
+        facts,
+        ..Decision::default()
+    }
 }
 
 fn engine_since(state: &Migration) -> crate::domain::unit::Tick {
@@ -201,10 +267,15 @@ fn held(state: &Migration, signal: Option<&String>, facts: &mut Vec<Fact>) {
         (Some(new), Some((old, _))) if *new == old => {}
         (new, old) => {
             if let Some((signal, since)) = old {
-                facts.push(Fact::ThrottleFreed { signal, held: state.tick.since(since) });
+                facts.push(Fact::ThrottleFreed {
+                    signal,
+                    held: state.tick.since(since),
+                });
             }
             if let Some(signal) = new {
-                facts.push(Fact::ThrottleHeld { signal: signal.clone() });
+                facts.push(Fact::ThrottleHeld {
+                    signal: signal.clone(),
+                });
             }
         }
     }

@@ -83,11 +83,22 @@ impl Sampler {
             if turn % 4 == 0 {
                 match self.site.target.pulse(&self.site.plan).await {
                     Ok(pulse) => target = pulse,
-                    Err(fault) => tracing::warn!(error = %fault, "the target could not be measured"),
+                    Err(fault) => {
+                        tracing::warn!(error = %fault, "the target could not be measured")
+                    }
                 }
                 match gate.read().await {
                     Ok(Some(state)) => guards = self.names(&state.unguarded),
-                    Ok(None) => guards = self.site.plan.tables.iter().filter(|t| t.key().is_some()).map(|t| t.source.clone()).collect(),
+                    Ok(None) => {
+                        guards = self
+                            .site
+                            .plan
+                            .tables
+                            .iter()
+                            .filter(|t| t.key().is_some())
+                            .map(|t| t.source.clone())
+                            .collect()
+                    }
                     Err(fault) => tracing::warn!(error = %fault, "the guards could not be read"),
                 }
             }
@@ -95,15 +106,32 @@ impl Sampler {
             let now = Instant::now();
             let stats = self.lane.stats();
             let lag = lag(&mut heads, source.head, stats.applied, now);
-            self.gauges.send_replace(Gauges { lag: Some(lag), lock: source.held, at: Some(now) });
+            self.gauges.send_replace(Gauges {
+                lag: Some(lag),
+                lock: source.held,
+                at: Some(now),
+            });
             let progress = self.progress.borrow().clone();
-            let point = Point { at: now, copied: progress.rows, bytes: progress.bytes, verified: *self.verified.borrow(), stats: stats.clone() };
+            let point = Point {
+                at: now,
+                copied: progress.rows,
+                bytes: progress.bytes,
+                verified: *self.verified.borrow(),
+                stats: stats.clone(),
+            };
             let since = points.front().cloned().unwrap_or_else(|| point.clone());
             points.push_back(point.clone());
-            while points.front().is_some_and(|p| now.duration_since(p.at) > WINDOW) {
+            while points
+                .front()
+                .is_some_and(|p| now.duration_since(p.at) > WINDOW)
+            {
                 points.pop_front();
             }
-            let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / point.at.duration_since(since.at).as_secs_f64().max(0.001)) as u64;
+            let rate = |now: u64, before: u64| {
+                (now.saturating_sub(before) as f64
+                    / point.at.duration_since(since.at).as_secs_f64().max(0.001))
+                    as u64
+            };
             let grade = self.governor.grade();
             let pace = self.site.controls.borrow().pace;
             if held.as_deref() != grade.signal {
@@ -113,7 +141,9 @@ impl Sampler {
             let copy_rate = RowsPerSecond(rate(point.copied, since.copied));
             let held_by = match (grade.signal, pace) {
                 (Some(_), _) => grade.words,
-                (None, Some(pace)) if copy_rate.0 * 10 >= pace.0 * 8 => format!("the pace that was set, {pace} rows/s"),
+                (None, Some(pace)) if copy_rate.0 * 10 >= pace.0 * 8 => {
+                    format!("the pace that was set, {pace} rows/s")
+                }
                 _ => String::new(),
             };
             if grade.signal.is_none() && pace.is_none() {
@@ -149,12 +179,20 @@ impl Sampler {
 
     async fn trouble(&self, fault: &crate::domain::fault::Fault) {
         if fault.code == "SOURCE-REPLACED" {
-            self.site.tell(Report::Trouble(PauseReason::SourceReplaced(fault.what.clone()))).await;
+            self.site
+                .tell(Report::Trouble(PauseReason::SourceReplaced(
+                    fault.what.clone(),
+                )))
+                .await;
         }
     }
 
     fn names(&self, tables: &[TableId]) -> Vec<String> {
-        tables.iter().filter_map(|id| self.site.plan.table(*id)).map(|t| t.source.clone()).collect()
+        tables
+            .iter()
+            .filter_map(|id| self.site.plan.table(*id))
+            .map(|t| t.source.clone())
+            .collect()
     }
 
     /// How long a pause may last: free space by the growth of our log. A pause stops the pruning,
@@ -162,7 +200,10 @@ impl Sampler {
     fn runway(source: &Pulse, points: &VecDeque<Point>) -> Option<Span> {
         let free = source.free?;
         let (first, last) = (points.front()?, points.back()?);
-        let changes = last.stats.delivered_changes.saturating_sub(first.stats.delivered_changes);
+        let changes = last
+            .stats
+            .delivered_changes
+            .saturating_sub(first.stats.delivered_changes);
         let seconds = last.at.duration_since(first.at).as_secs_f64();
         let per_change = match (source.log_bytes, source.log_rows) {
             (Some(bytes), Some(rows)) if rows.0 > 0 => bytes.0 as f64 / rows.0 as f64,
@@ -174,7 +215,12 @@ impl Sampler {
 }
 
 /// Age of the oldest head that is not applied yet: when it was first seen, not when it was written, so never too old.
-fn lag(heads: &mut VecDeque<(Position, Instant)>, head: Position, applied: Position, now: Instant) -> Span {
+fn lag(
+    heads: &mut VecDeque<(Position, Instant)>,
+    head: Position,
+    applied: Position,
+    now: Instant,
+) -> Span {
     if heads.back().is_none_or(|(newest, _)| head > *newest) {
         if heads.len() == HEADS {
             // Forgetting a middle one only makes the lag look longer for a moment, never shorter.
@@ -182,10 +228,15 @@ fn lag(heads: &mut VecDeque<(Position, Instant)>, head: Position, applied: Posit
         }
         heads.push_back((head, now));
     }
-    while heads.front().is_some_and(|(position, _)| *position <= applied) {
+    while heads
+        .front()
+        .is_some_and(|(position, _)| *position <= applied)
+    {
         heads.pop_front();
     }
-    heads.front().map_or(Span::ZERO, |(_, at)| now.duration_since(*at).into())
+    heads
+        .front()
+        .map_or(Span::ZERO, |(_, at)| now.duration_since(*at).into())
 }
 
 /// Resident memory of this process, where the system tells.

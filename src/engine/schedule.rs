@@ -60,7 +60,10 @@ impl Schedule {
 
     /// Rows that were in flight at their last compare.
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.values().map(|(rows, _)| u64::from(*rows)).sum()
+        self.in_flight
+            .values()
+            .map(|(rows, _)| u64::from(*rows))
+            .sum()
     }
 
     /// The next batch; empty when there is nothing to compare. While copying, only what somebody asked for or what landed.
@@ -73,18 +76,33 @@ impl Schedule {
             for chunk in &chunks {
                 self.urgent.remove(chunk);
             }
-            return Due { chunks, pressing: true };
+            return Due {
+                chunks,
+                pressing: true,
+            };
         }
-        let retry: Vec<ChunkId> = self.in_flight.iter().filter(|(_, (_, tries))| *tries < TRIES).map(|(c, _)| *c).take(BATCH).collect();
+        let retry: Vec<ChunkId> = self
+            .in_flight
+            .iter()
+            .filter(|(_, (_, tries))| *tries < TRIES)
+            .map(|(c, _)| *c)
+            .take(BATCH)
+            .collect();
         let fresh = self.unchecked(state, BATCH.saturating_sub(retry.len()));
         if !retry.is_empty() || !fresh.is_empty() {
             let pressing = state.phase != Phase::Copy;
-            return Due { chunks: retry.into_iter().chain(fresh).collect(), pressing };
+            return Due {
+                chunks: retry.into_iter().chain(fresh).collect(),
+                pressing,
+            };
         }
         if state.phase == Phase::Copy {
             return Due::default();
         }
-        Due { chunks: self.pass_on(state), pressing: false }
+        Due {
+            chunks: self.pass_on(state),
+            pressing: false,
+        }
     }
 
     fn unchecked(&mut self, state: &Migration, most: usize) -> Vec<ChunkId> {
@@ -96,8 +114,16 @@ impl Schedule {
             // Chunks before this were compared once; those that were repaired since come as urgent.
             let from = self.fresh_from.entry(id).or_default();
             let cells = table.chunks.cells();
-            let waits = |no: &u32| matches!(cells[*no as usize].state(), ChunkState::Landed | ChunkState::Repaired);
-            let waiting: Vec<u32> = (*from..table.chunks.len()).filter(waits).take(most - found.len()).collect();
+            let waits = |no: &u32| {
+                matches!(
+                    cells[*no as usize].state(),
+                    ChunkState::Landed | ChunkState::Repaired
+                )
+            };
+            let waiting: Vec<u32> = (*from..table.chunks.len())
+                .filter(waits)
+                .take(most - found.len())
+                .collect();
             match waiting.first() {
                 Some(first) => *from = *first,
                 // Something before the mark waits (a repair of an earlier run): look from the start the next time.
@@ -139,7 +165,11 @@ impl Schedule {
             self.pass.compared += 1;
             self.pass.source_rows += verdict.source_rows;
             self.pass.target_rows += verdict.target_rows;
-            self.pass.position = Some(self.pass.position.map_or(verdict.position, |p| p.min(verdict.position)));
+            self.pass.position = Some(
+                self.pass
+                    .position
+                    .map_or(verdict.position, |p| p.min(verdict.position)),
+            );
         }
     }
 
@@ -151,7 +181,14 @@ impl Schedule {
             self.pass = Tally::default();
             return None;
         }
-        let last = state.live_tables().filter(|(_, _, t)| !t.chunks.is_empty()).last().map(|(id, _, t)| ChunkId { table: id, no: t.chunks.len() - 1 });
+        let last = state
+            .live_tables()
+            .filter(|(_, _, t)| !t.chunks.is_empty())
+            .last()
+            .map(|(id, _, t)| ChunkId {
+                table: id,
+                no: t.chunks.len() - 1,
+            });
         if last.is_none() || self.cursor != last {
             return None;
         }
@@ -175,8 +212,17 @@ impl Schedule {
 fn chunks_of(state: &Migration, scope: &Scope) -> Vec<ChunkId> {
     let of_table = |id: TableId, len: u32| (0..len).map(move |no| ChunkId { table: id, no });
     match scope {
-        Scope::All => state.live_tables().flat_map(|(id, _, t)| of_table(id, t.chunks.len())).collect(),
-        Scope::Table(id) | Scope::Rows(id, _) => of_table(*id, state.table(*id).map_or(0, |t| t.chunks.len())).collect(),
-        Scope::Chunks(chunks) => chunks.iter().filter(|c| state.table(c.table).is_some_and(|t| c.no < t.chunks.len())).copied().collect(),
+        Scope::All => state
+            .live_tables()
+            .flat_map(|(id, _, t)| of_table(id, t.chunks.len()))
+            .collect(),
+        Scope::Table(id) | Scope::Rows(id, _) => {
+            of_table(*id, state.table(*id).map_or(0, |t| t.chunks.len())).collect()
+        }
+        Scope::Chunks(chunks) => chunks
+            .iter()
+            .filter(|c| state.table(c.table).is_some_and(|t| c.no < t.chunks.len()))
+            .copied()
+            .collect(),
     }
 }

@@ -18,33 +18,66 @@ const CLOSE_BUDGET: Span = Span::seconds(5);
 /// Capture comes last, so that it costs the application nothing before all else is known to work.
 pub async fn make(site: &Site) -> Result<()> {
     let survey = site.retry(|| site.source.survey()).await?;
-    site.retry(|| async { site.target.install(Part::Ledger, &site.plan).await.settled() }).await?;
+    site.retry(|| async {
+        site.target
+            .install(Part::Ledger, &site.plan)
+            .await
+            .settled()
+    })
+    .await?;
     let writer = site.retry(|| site.target.writer(&site.plan)).await?;
     for (id, table) in site.plan.ids().filter(|(_, t)| t.key().is_some()) {
         let surveyed = surveyed(&survey, &table.source)?;
         if !site.plan.adopt.contains(&id) {
             let watch = Watch::start();
             writer.build(&surveyed.create).await.settled()?;
-            site.tell(Report::Made(Side::Target, format!("table {}", table.target), watch.took())).await;
+            site.tell(Report::Made(
+                Side::Target,
+                format!("table {}", table.target),
+                watch.took(),
+            ))
+            .await;
         }
-        site.tell(Report::Sized(id, surveyed.rows, surveyed.exact)).await;
+        site.tell(Report::Sized(id, surveyed.rows, surveyed.exact))
+            .await;
     }
     let watch = Watch::start();
     let gate = site.target.gate(&site.plan).await?;
-    let closed = gate.read().await?.is_some_and(|g| !g.open && g.unguarded.is_empty());
+    let closed = gate
+        .read()
+        .await?
+        .is_some_and(|g| !g.open && g.unguarded.is_empty());
     if !closed {
-        site.retry(|| async { site.target.install(Part::Gate, &site.plan).await.settled() }).await?;
-        site.retry(|| async { gate.close(1, CLOSE_BUDGET).await.settled() }).await?;
+        site.retry(|| async { site.target.install(Part::Gate, &site.plan).await.settled() })
+            .await?;
+        site.retry(|| async { gate.close(1, CLOSE_BUDGET).await.settled() })
+            .await?;
     }
-    site.tell(Report::Made(Side::Target, "gate, closed to all but us".into(), watch.took())).await;
+    site.tell(Report::Made(
+        Side::Target,
+        "gate, closed to all but us".into(),
+        watch.took(),
+    ))
+    .await;
     let watch = Watch::start();
-    site.retry(|| async { site.source.install(Part::Capture, &site.plan).await.settled() }).await?;
+    site.retry(|| async {
+        site.source
+            .install(Part::Capture, &site.plan)
+            .await
+            .settled()
+    })
+    .await?;
     let ledger = writer.ledger().await?;
     if ledger.applied == crate::domain::position::Position::START && ledger.last.is_empty() {
         let head = site.retry(|| site.source.pulse(&site.plan)).await?.head;
         writer.begin_at(head).await.settled()?;
     }
-    site.tell(Report::Made(Side::Source, CAPTURE_MADE.into(), watch.took())).await;
+    site.tell(Report::Made(
+        Side::Source,
+        CAPTURE_MADE.into(),
+        watch.took(),
+    ))
+    .await;
     Ok(())
 }
 
@@ -61,20 +94,31 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
         let watch = Watch::start();
         let what = format!("{} {}", ddl.kind, ddl.name);
         match lane.build(ddl).await {
-            Ok(()) => site.tell(Report::Made(Side::Target, what, watch.took())).await,
+            Ok(()) => {
+                site.tell(Report::Made(Side::Target, what, watch.took()))
+                    .await
+            }
             // A view of the application may name a table that is left out: it is told, and the rest goes on.
             Err(fault) if fault.kind == Kind::Blocked => site.tell(Report::Failed(fault)).await,
             Err(fault) => return Err(fault),
         }
     }
-    site.tell(Report::Made(Side::Target, FINISH_MADE.into(), Span::ZERO)).await;
+    site.tell(Report::Made(Side::Target, FINISH_MADE.into(), Span::ZERO))
+        .await;
     Ok(())
 }
 
 fn surveyed<'a>(survey: &'a Survey, name: &str) -> Result<&'a crate::db::Surveyed> {
-    survey.tables.iter().find(|t| t.table.source == name).ok_or_else(|| {
-        Fault::new(Kind::Blocked, format!("the table {name} is no longer on the source"))
+    survey
+        .tables
+        .iter()
+        .find(|t| t.table.source == name)
+        .ok_or_else(|| {
+            Fault::new(
+                Kind::Blocked,
+                format!("the table {name} is no longer on the source"),
+            )
             .code("TABLE-GONE")
             .hint("take it out of the plan, or put it back")
-    })
+        })
 }

@@ -35,13 +35,20 @@ struct Running {
 }
 
 /// Compares reads at the rate the controls say until told to end.
-pub async fn run(mut site: Site, lane: LaneHandle, lines: watch::Sender<Vec<ShadowLine>>) -> Result<()> {
+pub async fn run(
+    mut site: Site,
+    lane: LaneHandle,
+    lines: watch::Sender<Vec<ShadowLine>>,
+) -> Result<()> {
     let mut queries: Vec<Running> = site
         .plan
         .shadow
         .iter()
         .map(|query| Running {
-            line: ShadowLine { name: query.name.clone(), ..ShadowLine::default() },
+            line: ShadowLine {
+                name: query.name.clone(),
+                ..ShadowLine::default()
+            },
             query: query.clone(),
             params: VecDeque::new(),
             source: VecDeque::new(),
@@ -57,10 +64,13 @@ pub async fn run(mut site: Site, lane: LaneHandle, lines: watch::Sender<Vec<Shad
         match queries[at].once(&site, &lane).await {
             Ok(()) => {}
             Err(fault) if fault.kind == Kind::Interrupted => return Ok(()),
-            Err(fault) => tracing::warn!(error = %fault, query = %queries[at].query.name, "shadow compare"),
+            Err(fault) => {
+                tracing::warn!(error = %fault, query = %queries[at].query.name, "shadow compare")
+            }
         }
         lines.send_replace(queries.iter().map(|q| q.line.clone()).collect());
-        let pause = Duration::from_secs_f64(1.0 / f64::from(rate)).saturating_sub(watch.took().to_duration());
+        let pause = Duration::from_secs_f64(1.0 / f64::from(rate))
+            .saturating_sub(watch.took().to_duration());
         tokio::select! {
             () = site.stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}
@@ -85,7 +95,9 @@ impl Running {
         self.line.target_errors += u64::from(at_target.is_err());
         (self.line.source_p50, self.line.source_p95) = percentiles(&self.source);
         (self.line.target_p50, self.line.target_p95) = percentiles(&self.target);
-        let (Ok(at_source), Ok(at_target)) = (at_source, at_target) else { return Ok(()) };
+        let (Ok(at_source), Ok(at_target)) = (at_source, at_target) else {
+            return Ok(());
+        };
         if same(&at_source, &at_target, self.query.ordered) {
             self.line.matched += 1;
             return Ok(());
@@ -115,7 +127,9 @@ impl Running {
     }
 
     async fn next_params(&mut self, site: &Site) -> Result<Row> {
-        let Some(sql) = &self.query.params else { return Ok(Row::default()) };
+        let Some(sql) = &self.query.params else {
+            return Ok(Row::default());
+        };
         if self.params.is_empty() {
             let mut view = site.source.view(&site.plan).await?;
             self.params = view.query(sql, &[], PARAMS_AT_ONCE).await?.rows.into();
@@ -140,7 +154,12 @@ fn keep(latencies: &mut VecDeque<Span>, took: Span) {
 fn percentiles(latencies: &VecDeque<Span>) -> (Span, Span) {
     let mut sorted: Vec<Span> = latencies.iter().copied().collect();
     sorted.sort_unstable();
-    let at = |part: f64| sorted.get(((sorted.len().saturating_sub(1)) as f64 * part) as usize).copied().unwrap_or_default();
+    let at = |part: f64| {
+        sorted
+            .get(((sorted.len().saturating_sub(1)) as f64 * part) as usize)
+            .copied()
+            .unwrap_or_default()
+    };
     (at(0.5), at(0.95))
 }
 
@@ -152,7 +171,11 @@ fn same(a: &ResultSet, b: &ResultSet, ordered: bool) -> bool {
         return a.rows == b.rows;
     }
     let sorted = |set: &ResultSet| {
-        let mut hashes: Vec<u128> = set.rows.iter().map(|row| crate::db::canon::row_hash(row)).collect();
+        let mut hashes: Vec<u128> = set
+            .rows
+            .iter()
+            .map(|row| crate::db::canon::row_hash(row))
+            .collect();
         hashes.sort_unstable();
         hashes
     };
@@ -165,7 +188,15 @@ fn words(params: &[Value], a: &ResultSet, b: &ResultSet) -> String {
         let differing = a.rows.iter().zip(&b.rows).filter(|(a, b)| a != b).count();
         format!("{differing} of {} rows differ", a.rows.len())
     } else {
-        format!("{} rows on the source, {} on the target", a.rows.len(), b.rows.len())
+        format!(
+            "{} rows on the source, {} on the target",
+            a.rows.len(),
+            b.rows.len()
+        )
     };
-    if params.is_empty() { counts } else { format!("{counts}, with {} parameters", params.len()) }
+    if params.is_empty() {
+        counts
+    } else {
+        format!("{counts}, with {} parameters", params.len())
+    }
 }

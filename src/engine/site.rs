@@ -56,7 +56,10 @@ impl Site {
     }
 
     /// Tries again what fails in passing, with growing waits, until it is done, fails for good, or the task ends.
-    pub async fn retry<T, F: Future<Output = Result<T>>>(&self, mut act: impl FnMut() -> F) -> Result<T> {
+    pub async fn retry<T, F: Future<Output = Result<T>>>(
+        &self,
+        mut act: impl FnMut() -> F,
+    ) -> Result<T> {
         let mut wait = RETRY_FIRST;
         loop {
             let fault = match act().await {

@@ -21,7 +21,10 @@ pub struct Sizing {
 impl Sizing {
     /// Aims at so long a read.
     pub fn new(target: Span) -> Self {
-        Self { target, rows: FIRST }
+        Self {
+            target,
+            rows: FIRST,
+        }
     }
 
     /// Rows to ask for next.

@@ -12,7 +12,7 @@ use super::verify::DueRequest;
 use crate::domain::command::{Answer, Command, Query, Reply, Request, Role};
 use crate::domain::event::{Body, Event, Fact, Phase};
 use crate::domain::fault::{Fault, Kind, Result};
-use crate::domain::id::{CommandId, SessionId, Seq, Who};
+use crate::domain::id::{CommandId, Seq, SessionId, Who};
 use crate::domain::sample::Sample;
 use crate::domain::unit::RowsPerSecond;
 use crate::domain::verdict::{ChunkVerdict, DriftCounts};
@@ -176,13 +176,23 @@ impl Supervisor {
             if facts.is_empty() {
                 break;
             }
-            self.stage(Decision { facts, ..Decision::default() }, &mut group);
+            self.stage(
+                Decision {
+                    facts,
+                    ..Decision::default()
+                },
+                &mut group,
+            );
         }
         if group.entry.drafts.is_empty() && group.pending.is_empty() {
             return Ok(None);
         }
         let predicted = self.state.seq;
-        let (events, durable) = self.journal.record(group.entry, group.pending).await.map_err(|fault| self.lost(fault))?;
+        let (events, durable) = self
+            .journal
+            .record(group.entry, group.pending)
+            .await
+            .map_err(|fault| self.lost(fault))?;
         debug_assert!(events.last().is_none_or(|e| e.seq == predicted));
         self.perform(durable).await
     }
@@ -203,23 +213,53 @@ impl Supervisor {
             Input::Ask(Ask::Snapshot(reply)) => {
                 // The state may hold facts of this group that are not durable yet: the answer waits for them.
                 let snapshot = Arc::new(self.state.clone());
-                self.journal.append(std::mem::take(&mut group.entry)).await.map_err(|fault| self.lost(fault))?;
+                self.journal
+                    .append(std::mem::take(&mut group.entry))
+                    .await
+                    .map_err(|fault| self.lost(fault))?;
                 let _ = reply.send(snapshot);
             }
-            Input::Ask(Ask::Arrive { session, who, role, from, done }) => {
-                let leads = role == Role::Operator && self.state.people.lead.is_none() && from != decide::SEND;
-                let mut facts = vec![Fact::Attached { session, who, role, from }];
+            Input::Ask(Ask::Arrive {
+                session,
+                who,
+                role,
+                from,
+                done,
+            }) => {
+                let leads = role == Role::Operator
+                    && self.state.people.lead.is_none()
+                    && from != decide::SEND;
+                let mut facts = vec![Fact::Attached {
+                    session,
+                    who,
+                    role,
+                    from,
+                }];
                 if leads {
-                    facts.push(Fact::LeadChanged { session: Some(session) });
+                    facts.push(Fact::LeadChanged {
+                        session: Some(session),
+                    });
                 }
-                self.stage(Decision { facts, ..Decision::default() }, group);
+                self.stage(
+                    Decision {
+                        facts,
+                        ..Decision::default()
+                    },
+                    group,
+                );
                 if let Some(pending) = group.pending.last_mut() {
                     pending.arrived = Some(done);
                 }
             }
             Input::Ask(Ask::Leave(session)) => {
                 if self.state.people.present.contains_key(&session) {
-                    self.stage(Decision { facts: vec![Fact::Detached { session }], ..Decision::default() }, group);
+                    self.stage(
+                        Decision {
+                            facts: vec![Fact::Detached { session }],
+                            ..Decision::default()
+                        },
+                        group,
+                    );
                 }
             }
             Input::Report(report) => {
@@ -228,7 +268,13 @@ impl Supervisor {
                 self.beside(&report, &mut group.entry);
                 self.stage(decision, group);
                 if let Some(fact) = self.schedule.pass_finished(&self.state) {
-                    self.stage(Decision { facts: vec![fact], ..Decision::default() }, group);
+                    self.stage(
+                        Decision {
+                            facts: vec![fact],
+                            ..Decision::default()
+                        },
+                        group,
+                    );
                 }
                 self.in_flight.send_replace(self.schedule.in_flight());
             }
@@ -239,7 +285,9 @@ impl Supervisor {
                     self.fold(&draft);
                     group.entry.drafts.push(draft);
                 }
-                self.jobs.reconcile(&self.state, &self.site, &self.journal).await?;
+                self.jobs
+                    .reconcile(&self.state, &self.site, &self.journal)
+                    .await?;
             }
         }
         Ok(())
@@ -257,16 +305,32 @@ impl Supervisor {
             self.fold(&draft);
             group.entry.drafts.push(draft);
         }
-        group.pending.push(Pending { decision, reply: None, arrived: None, accepted: self.state.seq });
+        group.pending.push(Pending {
+            decision,
+            reply: None,
+            arrived: None,
+            accepted: self.state.seq,
+        });
     }
 
     fn draft(&self, cause: Option<(SessionId, CommandId)>, body: Body) -> Draft {
-        Draft { at: self.clock.at(), tick: self.clock.tick(), cause, body }
+        Draft {
+            at: self.clock.at(),
+            tick: self.clock.tick(),
+            cause,
+            body,
+        }
     }
 
     fn fold(&mut self, draft: &Draft) {
         let seq = Seq(self.state.seq.0 + 1);
-        let event = Event { seq, at: draft.at, tick: draft.tick, cause: draft.cause, body: draft.body.clone() };
+        let event = Event {
+            seq,
+            at: draft.at,
+            tick: draft.tick,
+            cause: draft.cause,
+            body: draft.body.clone(),
+        };
         self.state.apply(&event);
     }
 
@@ -274,7 +338,12 @@ impl Supervisor {
     async fn heed(&mut self, report: &Report) -> Result<()> {
         match report {
             Report::Checked { chunk, verdict, .. } => self.schedule.compared(*chunk, verdict),
-            Report::Equal { table, first, rows, position } => {
+            Report::Equal {
+                table,
+                first,
+                rows,
+                position,
+            } => {
                 for (no, rows) in (*first..).zip(rows) {
                     let rows = crate::domain::unit::Rows(u64::from(*rows));
                     let verdict = ChunkVerdict {
@@ -285,10 +354,16 @@ impl Supervisor {
                         differ: DriftCounts::default(),
                         columns: Vec::new(),
                     };
-                    self.schedule.compared(crate::domain::id::ChunkId { table: *table, no }, &verdict);
+                    self.schedule
+                        .compared(crate::domain::id::ChunkId { table: *table, no }, &verdict);
                 }
             }
-            Report::Repaired { repair, table, fact, before } => {
+            Report::Repaired {
+                repair,
+                table,
+                fact,
+                before,
+            } => {
                 self.undo.keep(*repair, *table, before).await?;
                 if let Fact::Repaired { chunks, .. } = fact {
                     self.schedule.repaired(chunks);
@@ -308,18 +383,40 @@ impl Supervisor {
         let tick = self.clock.tick();
         match report {
             Report::Recovered { found, .. } => {
-                entry.beside.extend(found.iter().map(|(chunk, range, _)| Beside::Bounds { chunk: *chunk, range: range.clone() }));
+                entry
+                    .beside
+                    .extend(found.iter().map(|(chunk, range, _)| Beside::Bounds {
+                        chunk: *chunk,
+                        range: range.clone(),
+                    }));
             }
-            Report::Landed { chunk, range, .. } => entry.beside.push(Beside::Bounds { chunk: *chunk, range: range.clone() }),
-            Report::Checked { chunk, keys, .. } => entry.beside.push(Beside::Drift { chunk: *chunk, keys: keys.clone(), tick }),
-            Report::Equal { table, first, rows, .. } => {
-                let Some(state) = self.state.table(*table) else { return };
+            Report::Landed { chunk, range, .. } => entry.beside.push(Beside::Bounds {
+                chunk: *chunk,
+                range: range.clone(),
+            }),
+            Report::Checked { chunk, keys, .. } => entry.beside.push(Beside::Drift {
+                chunk: *chunk,
+                keys: keys.clone(),
+                tick,
+            }),
+            Report::Equal {
+                table, first, rows, ..
+            } => {
+                let Some(state) = self.state.table(*table) else {
+                    return;
+                };
                 for no in *first..first.saturating_add(rows.len() as u32) {
                     // Only a chunk that was not equal before can have known differences to forget.
-                    let differed = state.chunks.get(no).is_some_and(|c| matches!(c.state(), ChunkState::Differs | ChunkState::Repaired));
+                    let differed = state.chunks.get(no).is_some_and(|c| {
+                        matches!(c.state(), ChunkState::Differs | ChunkState::Repaired)
+                    });
                     if differed {
                         let chunk = crate::domain::id::ChunkId { table: *table, no };
-                        entry.beside.push(Beside::Drift { chunk, keys: Vec::new(), tick });
+                        entry.beside.push(Beside::Drift {
+                            chunk,
+                            keys: Vec::new(),
+                            tick,
+                        });
                     }
                 }
             }
@@ -329,7 +426,9 @@ impl Supervisor {
 
     /// Differing rows by class of the chunks that a repair would be about.
     async fn known(&mut self, command: &Command) -> Result<Known> {
-        let Command::Repair(scope) = command else { return Ok(Known::new()) };
+        let Command::Repair(scope) = command else {
+            return Ok(Known::new());
+        };
         let mut reader = self.journal.reader().await?;
         let mut known = Known::new();
         for (_, chunks) in decide::differing(&self.state, scope) {
@@ -346,7 +445,8 @@ impl Supervisor {
 
     fn query(&self, query: Query, reply: oneshot::Sender<Answer>) {
         let state = Arc::new(self.state.clone());
-        let live: Option<(Site, LaneHandle)> = self.jobs.lane().map(|lane| (self.site.clone(), lane));
+        let live: Option<(Site, LaneHandle)> =
+            self.jobs.lane().map(|lane| (self.site.clone(), lane));
         let journal: PathBuf = self.journal.path().to_path_buf();
         self.jobs.aside(async move {
             let _ = reply.send(queries::answer(query, state, journal, live).await);
@@ -365,15 +465,23 @@ impl Supervisor {
         }
         let verify = &self.site.plan.verify;
         let rows: u64 = self.state.live_tables().map(|(_, _, t)| t.rows().0).sum();
-        let pace = (rows as f64 / (verify.max_age.as_secs_f64() * 0.8).max(0.1)).max(1_000.0) as u64;
-        Some(RowsPerSecond(pace).min(verify.max_rows_per_second.unwrap_or(RowsPerSecond(u64::MAX))))
+        let pace =
+            (rows as f64 / (verify.max_age.as_secs_f64() * 0.8).max(0.1)).max(1_000.0) as u64;
+        Some(
+            RowsPerSecond(pace).min(
+                verify
+                    .max_rows_per_second
+                    .unwrap_or(RowsPerSecond(u64::MAX)),
+            ),
+        )
     }
 
     /// Does what was decided. Only the journal makes a `Durable`: nothing here can run before its facts are on disk.
     async fn perform(&mut self, durable: Durable<Vec<Pending>>) -> Result<Option<Who>> {
         let mut parked = None;
         let controls = decide::controls(&self.state);
-        self.controls.send_if_modified(|now| std::mem::replace(now, controls) != controls);
+        self.controls
+            .send_if_modified(|now| std::mem::replace(now, controls) != controls);
         for pending in durable.into_inner() {
             if let Some(arrived) = pending.arrived {
                 let _ = arrived.send(());
@@ -381,26 +489,35 @@ impl Supervisor {
             if let Some(reply) = pending.reply {
                 let answer = match pending.decision.refused {
                     Some(fault) => Reply::Refused(fault),
-                    None => Reply::Accepted { seq: pending.accepted },
+                    None => Reply::Accepted {
+                        seq: pending.accepted,
+                    },
                 };
                 let _ = reply.send(answer);
             }
             for effect in pending.decision.effects {
                 match effect {
                     Effect::Verify(scope) => self.schedule.ask(scope),
-                    Effect::Undo(repair) => self.jobs.undo(repair, &self.state, &self.site, &self.undo_path),
+                    Effect::Undo(repair) => {
+                        self.jobs
+                            .undo(repair, &self.state, &self.site, &self.undo_path)
+                    }
                     Effect::Park(by) => parked = Some(by),
                 }
             }
         }
-        self.jobs.reconcile(&self.state, &self.site, &self.journal).await?;
+        self.jobs
+            .reconcile(&self.state, &self.site, &self.journal)
+            .await?;
         Ok(parked)
     }
 
     /// What a job's end means: nothing, a report, or the engine's own end.
     async fn ended(&mut self, ended: Ended) -> Result<Option<Report>> {
         let job = self.jobs.forget(&ended);
-        let Err(fault) = ended.result else { return Ok(None) };
+        let Err(fault) = ended.result else {
+            return Ok(None);
+        };
         tracing::warn!(error = %fault, ?job, code = %fault.code, "a task ended");
         match fault.kind {
             Kind::Interrupted => Ok(None),
@@ -428,7 +545,13 @@ impl Supervisor {
         }
         self.step(inputs).await?;
         let mut group = Group::default();
-        self.stage(Decision { facts: vec![Fact::EngineParked { by }], ..Decision::default() }, &mut group);
+        self.stage(
+            Decision {
+                facts: vec![Fact::EngineParked { by }],
+                ..Decision::default()
+            },
+            &mut group,
+        );
         self.journal.append(group.entry).await?;
         self.site.stop.cancel();
         self.journal.clone().close().await?;

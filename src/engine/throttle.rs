@@ -35,19 +35,41 @@ pub struct Grade {
 /// *cross* its limit before doing anything would make the application feel the overshoot.
 pub fn grade(limits: &Throttle, gauges: &Gauges, age: Option<Span>) -> Grade {
     let Some(age) = age else {
-        return Grade { part: 0.0, signal: Some("no measurement yet"), words: "no measurement yet".into() };
+        return Grade {
+            part: 0.0,
+            signal: Some("no measurement yet"),
+            words: "no measurement yet".into(),
+        };
     };
     if age > limits.stale_after {
-        return Grade { part: 0.0, signal: Some("stale signals"), words: format!("no fresh measurement for {age}, limit {}", limits.stale_after) };
+        return Grade {
+            part: 0.0,
+            signal: Some("stale signals"),
+            words: format!(
+                "no fresh measurement for {age}, limit {}",
+                limits.stale_after
+            ),
+        };
     }
-    let mut worst = Grade { part: 1.0, signal: None, words: String::new() };
-    let signals = [("stream lag", gauges.lag, limits.max_lag), ("our lock on the source", gauges.lock, limits.max_lock_wait)];
+    let mut worst = Grade {
+        part: 1.0,
+        signal: None,
+        words: String::new(),
+    };
+    let signals = [
+        ("stream lag", gauges.lag, limits.max_lag),
+        ("our lock on the source", gauges.lock, limits.max_lock_wait),
+    ];
     for (name, value, limit) in signals {
         let Some(value) = value else { continue };
         let ratio = value.0 as f64 / limit.0.max(1) as f64;
         let part = (2.0 - 2.0 * ratio).clamp(0.0, 1.0);
         if part < worst.part {
-            worst = Grade { part, signal: Some(name), words: format!("{name} {value} of {limit}") };
+            worst = Grade {
+                part,
+                signal: Some(name),
+                words: format!("{name} {value} of {limit}"),
+            };
         }
     }
     worst
@@ -74,15 +96,32 @@ const BURST_SECONDS: f64 = 0.5;
 
 impl Governor {
     /// A governor that heeds these.
-    pub fn new(limits: Throttle, controls: watch::Receiver<Controls>, gauges: watch::Receiver<Gauges>) -> Self {
-        let bucket = Mutex::new(Bucket { tokens: 0.0, filled: Instant::now(), best: 50_000.0 });
-        Self { limits, controls, gauges, bucket }
+    pub fn new(
+        limits: Throttle,
+        controls: watch::Receiver<Controls>,
+        gauges: watch::Receiver<Gauges>,
+    ) -> Self {
+        let bucket = Mutex::new(Bucket {
+            tokens: 0.0,
+            filled: Instant::now(),
+            best: 50_000.0,
+        });
+        Self {
+            limits,
+            controls,
+            gauges,
+            bucket,
+        }
     }
 
     /// The grade now.
     pub fn grade(&self) -> Grade {
         let gauges = *self.gauges.borrow();
-        grade(&self.limits, &gauges, gauges.at.map(|at| at.elapsed().into()))
+        grade(
+            &self.limits,
+            &gauges,
+            gauges.at.map(|at| at.elapsed().into()),
+        )
     }
 
     /// Rows a second allowed now; none: no limit.
@@ -99,7 +138,9 @@ impl Governor {
     /// Most rows to ask for at once, so that a chunk takes no longer than `chunk_time` at the allowed pace.
     pub fn fitting(&self, wanted: Rows, chunk_time: Span) -> Rows {
         match self.allowed() {
-            Some(rate) => wanted.min(Rows(((rate.0 as f64) * chunk_time.as_secs_f64()) as u64)).max(Rows(1)),
+            Some(rate) => wanted
+                .min(Rows(((rate.0 as f64) * chunk_time.as_secs_f64()) as u64))
+                .max(Rows(1)),
             None => wanted,
         }
     }
@@ -140,11 +181,18 @@ impl Governor {
 mod tests {
     use super::*;
 
-    const LIMITS: Throttle =
-        Throttle { max_lag: Span::seconds(3), max_lock_wait: Span::millis(500), stale_after: Span::seconds(15) };
+    const LIMITS: Throttle = Throttle {
+        max_lag: Span::seconds(3),
+        max_lock_wait: Span::millis(500),
+        stale_after: Span::seconds(15),
+    };
 
     fn at(lag: Option<u64>, lock: Option<u64>, age_s: Option<u64>) -> Grade {
-        let gauges = Gauges { lag: lag.map(Span::millis), lock: lock.map(Span::millis), at: None };
+        let gauges = Gauges {
+            lag: lag.map(Span::millis),
+            lock: lock.map(Span::millis),
+            at: None,
+        };
         grade(&LIMITS, &gauges, age_s.map(Span::seconds))
     }
 
@@ -167,6 +215,10 @@ mod tests {
     fn what_is_missing_or_stale_stands_still() {
         assert_eq!(at(Some(0), Some(0), None).part, 0.0);
         assert_eq!(at(Some(0), Some(0), Some(16)).part, 0.0);
-        assert_eq!(at(None, None, Some(1)).part, 1.0, "an engine without that signal is not held by it");
+        assert_eq!(
+            at(None, None, Some(1)).part,
+            1.0,
+            "an engine without that signal is not held by it"
+        );
     }
 }

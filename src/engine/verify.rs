@@ -59,7 +59,9 @@ impl Verifier {
             if self.due.send(reply).await.is_err() {
                 return Ok(());
             }
-            let Ok((due, pace)) = answer.await else { return Ok(()) };
+            let Ok((due, pace)) = answer.await else {
+                return Ok(());
+            };
             if due.chunks.is_empty() {
                 self.rest(NOTHING_DUE).await;
                 continue;
@@ -79,7 +81,8 @@ impl Verifier {
             let took = watch.took().to_duration();
             let pause = match pace {
                 _ if due.pressing => Duration::ZERO,
-                Some(pace) => Duration::from_secs_f64(rows.0 as f64 / pace.0.max(1) as f64).saturating_sub(took),
+                Some(pace) => Duration::from_secs_f64(rows.0 as f64 / pace.0.max(1) as f64)
+                    .saturating_sub(took),
                 None => took.mul_f64(1.0 / SHARE_WHILE_COPYING - 1.0),
             };
             self.rest(pause.min(Duration::from_secs(5))).await;
@@ -107,16 +110,27 @@ impl Verifier {
         let mut compared = Rows::ZERO;
         let mut run = Run::default();
         for (chunk, range) in ranges {
-            let (verdict, keys) = pair.compare(&self.site, &self.lane, chunk.table, &range).await?;
+            let (verdict, keys) = pair
+                .compare(&self.site, &self.lane, chunk.table, &range)
+                .await?;
             compared += verdict.source_rows;
             let plain = verdict.equal() && verdict.in_flight == 0;
             if !plain || !run.takes(chunk) {
                 self.tell_run(&mut run, pair.applied).await;
             }
             if plain {
-                run.chunks.push((chunk, u32::try_from(verdict.source_rows.0).unwrap_or(u32::MAX)));
+                run.chunks.push((
+                    chunk,
+                    u32::try_from(verdict.source_rows.0).unwrap_or(u32::MAX),
+                ));
             } else {
-                self.site.tell(Report::Checked { chunk, verdict, keys }).await;
+                self.site
+                    .tell(Report::Checked {
+                        chunk,
+                        verdict,
+                        keys,
+                    })
+                    .await;
             }
         }
         self.tell_run(&mut run, pair.applied).await;
@@ -128,7 +142,14 @@ impl Verifier {
         if let Some((first, _)) = chunks.first() {
             let (table, first) = (first.table, first.no);
             let rows = chunks.into_iter().map(|(_, rows)| rows).collect();
-            self.site.tell(Report::Equal { table, first, rows, position }).await;
+            self.site
+                .tell(Report::Equal {
+                    table,
+                    first,
+                    rows,
+                    position,
+                })
+                .await;
         }
     }
 }
@@ -141,7 +162,9 @@ struct Run {
 
 impl Run {
     fn takes(&self, chunk: ChunkId) -> bool {
-        self.chunks.last().is_none_or(|(last, _)| last.table == chunk.table && last.no + 1 == chunk.no)
+        self.chunks
+            .last()
+            .is_none_or(|(last, _)| last.table == chunk.table && last.no + 1 == chunk.no)
     }
 }
 
@@ -165,13 +188,27 @@ pub async fn open_pair(site: &Site, lane: &LaneHandle) -> Result<Pair> {
         passed = lane.wait_applied(barrier) => passed?,
     };
     let target = site.target.view(&site.plan).await?;
-    let applied = target.applied().ok_or_else(|| Fault::new(Kind::Blocked, "the target's ledger is gone").code("LEDGER-GONE"))?;
-    Ok(Pair { source, target, seen, applied, keys })
+    let applied = target.applied().ok_or_else(|| {
+        Fault::new(Kind::Blocked, "the target's ledger is gone").code("LEDGER-GONE")
+    })?;
+    Ok(Pair {
+        source,
+        target,
+        seen,
+        applied,
+        keys,
+    })
 }
 
 impl Pair {
     /// Compares one range. The verdict holds as of the target view's position.
-    pub async fn compare(&mut self, site: &Site, lane: &LaneHandle, table: TableId, range: &Range) -> Result<(ChunkVerdict, Vec<(Key, DriftClass)>)> {
+    pub async fn compare(
+        &mut self,
+        site: &Site,
+        lane: &LaneHandle,
+        table: TableId,
+        range: &Range,
+    ) -> Result<(ChunkVerdict, Vec<(Key, DriftClass)>)> {
         let source = self.source.digest(table, range).await?;
         let target = self.target.digest(table, range).await?;
         let mut verdict = ChunkVerdict {
@@ -186,7 +223,9 @@ impl Pair {
             return Ok((verdict, Vec::new()));
         }
         let differing = self.differing(table, range).await?;
-        let changed = lane.changed(self.keys.to_ref(), table, self.seen.clone(), self.applied).await?;
+        let changed = lane
+            .changed(self.keys.to_ref(), table, self.seen.clone(), self.applied)
+            .await?;
         let mut keys = Vec::new();
         for (key, class) in differing {
             if changed.contains(&key) {
@@ -199,16 +238,29 @@ impl Pair {
             }
         }
         if verdict.differ.changed > 0 {
-            let some: Vec<Key> = keys.iter().filter(|(_, c)| *c == DriftClass::Changed).map(|(k, _)| k.clone()).take(DETAIL_ROWS).collect();
+            let some: Vec<Key> = keys
+                .iter()
+                .filter(|(_, c)| *c == DriftClass::Changed)
+                .map(|(k, _)| k.clone())
+                .take(DETAIL_ROWS)
+                .collect();
             let rows = self.rows(site, table, some).await?;
-            let columns: BTreeSet<u16> = rows.iter().flat_map(|diff| diff.columns.iter().copied()).collect();
+            let columns: BTreeSet<u16> = rows
+                .iter()
+                .flat_map(|diff| diff.columns.iter().copied())
+                .collect();
             verdict.columns = columns.into_iter().collect();
         }
         Ok((verdict, keys))
     }
 
     async fn differing(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, DriftClass)>> {
-        let mut target: HashMap<Key, u128> = self.target.hashes(table, range).await?.into_iter().collect();
+        let mut target: HashMap<Key, u128> = self
+            .target
+            .hashes(table, range)
+            .await?
+            .into_iter()
+            .collect();
         let mut differing = Vec::new();
         for (key, hash) in self.source.hashes(table, range).await? {
             match target.remove(&key) {
@@ -232,10 +284,22 @@ impl Pair {
     }
 
     /// Both images of some rows, and where they differ. Rows that are equal are left out.
-    pub async fn rows(&mut self, site: &Site, table: TableId, keys: Vec<Key>) -> Result<Vec<RowDiff>> {
-        let plan = site.plan.table(table).ok_or_else(|| Fault::new(Kind::Usage, "no such table"))?;
+    pub async fn rows(
+        &mut self,
+        site: &Site,
+        table: TableId,
+        keys: Vec<Key>,
+    ) -> Result<Vec<RowDiff>> {
+        let plan = site
+            .plan
+            .table(table)
+            .ok_or_else(|| Fault::new(Kind::Usage, "no such table"))?;
         let pick = Pick::Keys(keys.clone());
-        let by_key = |rows: Vec<Row>| -> HashMap<Key, Row> { rows.into_iter().map(|row| (plan.key_of(&row), row)).collect() };
+        let by_key = |rows: Vec<Row>| -> HashMap<Key, Row> {
+            rows.into_iter()
+                .map(|row| (plan.key_of(&row), row))
+                .collect()
+        };
         let mut source = by_key(self.source.rows(table, &pick, DETAIL_BYTES).await?.rows);
         let mut target = by_key(self.target.rows(table, &pick, DETAIL_BYTES).await?.rows);
         let mut diffs = Vec::new();
@@ -247,10 +311,23 @@ impl Pair {
     }
 
     /// The differing rows of one range with both images, leaving out what is in flight; and whether there are more.
-    pub async fn differences(&mut self, site: &Site, lane: &LaneHandle, table: TableId, range: &Range, most: usize) -> Result<(Vec<RowDiff>, bool)> {
+    pub async fn differences(
+        &mut self,
+        site: &Site,
+        lane: &LaneHandle,
+        table: TableId,
+        range: &Range,
+        most: usize,
+    ) -> Result<(Vec<RowDiff>, bool)> {
         let differing = self.differing(table, range).await?;
-        let changed = lane.changed(self.keys.to_ref(), table, self.seen.clone(), self.applied).await?;
-        let mut keys: Vec<Key> = differing.into_iter().map(|(key, _)| key).filter(|key| !changed.contains(key)).collect();
+        let changed = lane
+            .changed(self.keys.to_ref(), table, self.seen.clone(), self.applied)
+            .await?;
+        let mut keys: Vec<Key> = differing
+            .into_iter()
+            .map(|(key, _)| key)
+            .filter(|key| !changed.contains(key))
+            .collect();
         let more = keys.len() > most;
         keys.truncate(most);
         Ok((self.rows(site, table, keys).await?, more))
@@ -265,9 +342,21 @@ pub fn diff(key: Key, source: Option<Row>, target: Option<Row>) -> Option<RowDif
         (None, Some(_)) => (DriftClass::Extra, Vec::new()),
         (Some(s), Some(t)) if s == t => return None,
         (Some(s), Some(t)) => {
-            let columns = s.iter().zip(t.iter()).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i as u16).collect();
+            let columns = s
+                .iter()
+                .zip(t.iter())
+                .enumerate()
+                .filter(|(_, (a, b))| a != b)
+                .map(|(i, _)| i as u16)
+                .collect();
             (DriftClass::Changed, columns)
         }
     };
-    Some(RowDiff { key, class, source: source.map(Vec::from), target: target.map(Vec::from), columns })
+    Some(RowDiff {
+        key,
+        class,
+        source: source.map(Vec::from),
+        target: target.map(Vec::from),
+        columns,
+    })
 }

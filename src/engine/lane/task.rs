@@ -89,7 +89,8 @@ impl LaneHandle {
 
     /// Hands rows over and waits until they have landed. A `Transient` fault means: read again (with a new intent).
     pub async fn land(&self, intent: Intent, read: ChunkRead) -> Result<LandedAt> {
-        self.ask(|reply| Ask::Land(intent, Box::new(read), reply)).await?
+        self.ask(|reply| Ask::Land(intent, Box::new(read), reply))
+            .await?
     }
 
     /// Waits until everything up to the barrier is applied. `Transient` while the stream stands still: a view must not be
@@ -105,12 +106,26 @@ impl LaneHandle {
 
     /// The keys of a table that may differ between a source view that has `seen` and a target view at `applied`, because
     /// the application changed them in between. `NotProven` when too much changed to remember.
-    pub async fn changed(&self, watch: WatchRef, table: TableId, seen: Seen, applied: Position) -> Result<HashSet<Key>> {
+    pub async fn changed(
+        &self,
+        watch: WatchRef,
+        table: TableId,
+        seen: Seen,
+        applied: Position,
+    ) -> Result<HashSet<Key>> {
         loop {
-            match self.ask(|reply| Ask::Changed(watch.0, table, seen.clone(), applied, reply)).await? {
+            match self
+                .ask(|reply| Ask::Changed(watch.0, table, seen.clone(), applied, reply))
+                .await?
+            {
                 Changed::Keys(keys) => return Ok(keys),
                 Changed::NotYet => tokio::time::sleep(Duration::from_millis(2)).await,
-                Changed::Lost => return Err(Fault::new(Kind::NotProven, "too much changed between both reads to tell which rows")),
+                Changed::Lost => {
+                    return Err(Fault::new(
+                        Kind::NotProven,
+                        "too much changed between both reads to tell which rows",
+                    ));
+                }
             }
         }
     }
@@ -191,8 +206,15 @@ impl Lane {
         };
         let core = LaneCore::new(Arc::clone(&site.plan), applied, options);
         let (asks, inbox) = mpsc::channel(ASKS);
-        let stats = watch::Sender::new(LaneStats { applied, ..LaneStats::default() });
-        let handle = LaneHandle { asks, stats: stats.subscribe(), writer: Arc::clone(&writer) };
+        let stats = watch::Sender::new(LaneStats {
+            applied,
+            ..LaneStats::default()
+        });
+        let handle = LaneHandle {
+            asks,
+            stats: stats.subscribe(),
+            writer: Arc::clone(&writer),
+        };
         let lane = Self {
             site,
             core,
@@ -278,7 +300,10 @@ impl Lane {
     }
 
     /// Starts everything that may start now.
-    async fn drive(&mut self, writes: &mut FuturesUnordered<BoxFuture<'static, Done>>) -> Result<()> {
+    async fn drive(
+        &mut self,
+        writes: &mut FuturesUnordered<BoxFuture<'static, Done>>,
+    ) -> Result<()> {
         let still = self.site.controls.borrow().still;
         if still {
             self.stood_still = true;
@@ -290,7 +315,10 @@ impl Lane {
             }
         }
         let now = !still && self.again_at.is_none();
-        while let Some(action) = self.core.poll(Allow { apply: now, land: now }) {
+        while let Some(action) = self.core.poll(Allow {
+            apply: now,
+            land: now,
+        }) {
             match action {
                 Action::Apply(batch) => self.apply(batch, writes),
                 Action::Land { ticket, landing } => self.land(ticket, landing, writes),
@@ -301,13 +329,18 @@ impl Lane {
                 }
                 Action::Again(ticket) => {
                     if let Some((_, reply)) = self.landings.remove(&ticket) {
-                        let _ = reply.send(Err(Fault::new(Kind::Transient, "the read can't be used any more")));
+                        let _ = reply.send(Err(Fault::new(
+                            Kind::Transient,
+                            "the read can't be used any more",
+                        )));
                     }
                 }
                 Action::Stopped { table, emptied } => {
                     tracing::warn!(%table, emptied, "the table's stream stopped");
                     self.stopped_tables.push(table);
-                    self.site.tell(Report::Trouble(PauseReason::SchemaChanged(table))).await;
+                    self.site
+                        .tell(Report::Trouble(PauseReason::SchemaChanged(table)))
+                        .await;
                 }
                 Action::Missed { keys, .. } => self.missed(keys).await?,
             }
@@ -342,19 +375,31 @@ impl Lane {
 
     fn apply(&mut self, batch: Batch, writes: &FuturesUnordered<BoxFuture<'static, Done>>) {
         let writer = Arc::clone(&self.writer);
-        let (upto, changes) = (batch.upto, batch.log.iter().map(|txn| txn.changes.len() as u64).sum());
+        let (upto, changes) = (
+            batch.upto,
+            batch.log.iter().map(|txn| txn.changes.len() as u64).sum(),
+        );
         let mut tables: Vec<TableId> = batch.net.iter().map(|change| change.table).collect();
         tables.sort_unstable();
         tables.dedup();
         self.applying = true;
-        writes.push(Box::pin(async move { Done::Applied(writer.apply(batch).await, upto, changes, tables) }));
+        writes.push(Box::pin(async move {
+            Done::Applied(writer.apply(batch).await, upto, changes, tables)
+        }));
     }
 
-    fn land(&mut self, ticket: Ticket, landing: Landing, writes: &FuturesUnordered<BoxFuture<'static, Done>>) {
+    fn land(
+        &mut self,
+        ticket: Ticket,
+        landing: Landing,
+        writes: &FuturesUnordered<BoxFuture<'static, Done>>,
+    ) {
         let writer = Arc::clone(&self.writer);
         self.in_flight.insert(ticket, ());
         let copy = landing.clone();
-        writes.push(Box::pin(async move { Done::Landed(ticket, writer.land(landing).await, copy) }));
+        writes.push(Box::pin(async move {
+            Done::Landed(ticket, writer.land(landing).await, copy)
+        }));
     }
 
     async fn done(&mut self, done: Done) -> Result<()> {
@@ -380,7 +425,9 @@ impl Lane {
             Done::Landed(ticket, outcome, landing) => {
                 self.in_flight.remove(&ticket);
                 let outcome = match outcome {
-                    Outcome::Unknown(evidence) => self.landed_after_all(&landing, &evidence).await?,
+                    Outcome::Unknown(evidence) => {
+                        self.landed_after_all(&landing, &evidence).await?
+                    }
                     settled => settled,
                 };
                 match outcome.settled() {
@@ -389,7 +436,10 @@ impl Lane {
                         self.backoff = BACKOFF_FIRST;
                         self.intents.remove(&ticket);
                         if let Some((_, reply)) = self.landings.remove(&ticket) {
-                            let _ = reply.send(Ok(LandedAt { position: self.core.applied_position(), landed }));
+                            let _ = reply.send(Ok(LandedAt {
+                                position: self.core.applied_position(),
+                                landed,
+                            }));
                         }
                     }
                     Err(fault) => {
@@ -403,27 +453,57 @@ impl Lane {
     }
 
     /// The reply was lost: the ledger knows whether the batch is in.
-    async fn applied_after_all(&mut self, upto: Position, evidence: &str) -> Result<Outcome<Applied>> {
-        tracing::warn!(evidence, "the outcome of a batch is read back from the ledger");
+    async fn applied_after_all(
+        &mut self,
+        upto: Position,
+        evidence: &str,
+    ) -> Result<Outcome<Applied>> {
+        tracing::warn!(
+            evidence,
+            "the outcome of a batch is read back from the ledger"
+        );
         let ledger = self.site.retry(|| self.writer.ledger()).await?;
-        Ok(if ledger.applied >= upto { Outcome::Done(Applied::default()) } else { Outcome::NotDone(again()) })
+        Ok(if ledger.applied >= upto {
+            Outcome::Done(Applied::default())
+        } else {
+            Outcome::NotDone(again())
+        })
     }
 
     /// The reply was lost: a chunk's mark knows whether it is in; a repair is landed again, which changes nothing twice.
-    async fn landed_after_all(&mut self, landing: &Landing, evidence: &str) -> Result<Outcome<Landed>> {
-        tracing::warn!(evidence, "the outcome of a landing is read back from the ledger");
+    async fn landed_after_all(
+        &mut self,
+        landing: &Landing,
+        evidence: &str,
+    ) -> Result<Outcome<Landed>> {
+        tracing::warn!(
+            evidence,
+            "the outcome of a landing is read back from the ledger"
+        );
         self.site.retry(|| self.writer.ledger()).await?;
-        let Some(mark) = &landing.mark else { return Ok(Outcome::NotDone(again())) };
-        let marks = self.site.retry(|| self.writer.landed(landing.table, mark.chunk.no)).await?;
+        let Some(mark) = &landing.mark else {
+            return Ok(Outcome::NotDone(again()));
+        };
+        let marks = self
+            .site
+            .retry(|| self.writer.landed(landing.table, mark.chunk.no))
+            .await?;
         let there = marks.iter().any(|m| m.chunk == mark.chunk);
-        Ok(if there { Outcome::Done(Landed::default()) } else { Outcome::NotDone(again()) })
+        Ok(if there {
+            Outcome::Done(Landed::default())
+        } else {
+            Outcome::NotDone(again())
+        })
     }
 
     /// What a write that was certainly not done means.
     async fn failed(&mut self, fault: Fault, tables: &[TableId]) -> Result<()> {
         let reason = match fault.code.as_str() {
             "TARGET-FULL" => Some(PauseReason::TargetFull),
-            "PARKED" => Some(PauseReason::Parked(self.culprit(&fault, tables), fault.to_string())),
+            "PARKED" => Some(PauseReason::Parked(
+                self.culprit(&fault, tables),
+                fault.to_string(),
+            )),
             _ => None,
         };
         let fatal = reason.is_none() && fault.kind != Kind::Transient;
@@ -442,8 +522,18 @@ impl Lane {
     /// The table that a constraint's message names, or the first one that was written.
     fn culprit(&self, fault: &Fault, tables: &[TableId]) -> TableId {
         let text = fault.to_string();
-        let named = |id: &&TableId| self.site.plan.table(**id).is_some_and(|t| text.contains(&t.target));
-        tables.iter().find(named).or(tables.first()).copied().unwrap_or_default()
+        let named = |id: &&TableId| {
+            self.site
+                .plan
+                .table(**id)
+                .is_some_and(|t| text.contains(&t.target))
+        };
+        tables
+            .iter()
+            .find(named)
+            .or(tables.first())
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Updates that found no row: normal where nothing has landed yet, drift where it has.
@@ -455,14 +545,32 @@ impl Lane {
             by_table.entry(table).or_default().push(key);
         }
         for (table, keys) in by_table {
-            let Some((_, _, hi)) = ledger.last.iter().find(|(id, _, _)| *id == table) else { continue };
-            let landed = Range { lo: None, hi: hi.clone() };
-            let lost = view.inside(table, &landed, &keys).await?.into_iter().filter(|inside| *inside).count();
+            let Some((_, _, hi)) = ledger.last.iter().find(|(id, _, _)| *id == table) else {
+                continue;
+            };
+            let landed = Range {
+                lo: None,
+                hi: hi.clone(),
+            };
+            let lost = view
+                .inside(table, &landed, &keys)
+                .await?
+                .into_iter()
+                .filter(|inside| *inside)
+                .count();
             if lost > 0 {
-                let name = self.site.plan.table(table).map(|t| t.target.clone()).unwrap_or_default();
-                let fault = Fault::new(Kind::NotProven, format!("{lost} updates of {name} found no row on the target"))
-                    .code("ROW-MISSING")
-                    .hint("somebody else removed rows there; comparing finds them, R repairs");
+                let name = self
+                    .site
+                    .plan
+                    .table(table)
+                    .map(|t| t.target.clone())
+                    .unwrap_or_default();
+                let fault = Fault::new(
+                    Kind::NotProven,
+                    format!("{lost} updates of {name} found no row on the target"),
+                )
+                .code("ROW-MISSING")
+                .hint("somebody else removed rows there; comparing finds them, R repairs");
                 self.site.tell(Report::Failed(fault)).await;
             }
         }
@@ -475,7 +583,10 @@ impl Lane {
                 let ticket = self.core.begin();
                 let (alive, guard) = oneshot::channel();
                 self.intents.insert(ticket, alive);
-                let _ = reply.send(Intent { ticket, _alive: guard });
+                let _ = reply.send(Intent {
+                    ticket,
+                    _alive: guard,
+                });
             }
             Ask::Land(intent, read, reply) => {
                 let ticket = intent.ticket;
@@ -497,12 +608,25 @@ impl Lane {
 
     /// Lets go of what nobody waits for any more, and of what the source may forget.
     async fn tick(&mut self) -> Result<()> {
-        let gone: Vec<Ticket> = self.landings.iter().filter(|(_, (_, reply))| reply.is_closed()).map(|(t, _)| *t).collect();
+        let gone: Vec<Ticket> = self
+            .landings
+            .iter()
+            .filter(|(_, (_, reply))| reply.is_closed())
+            .map(|(t, _)| *t)
+            .collect();
         for ticket in gone.into_iter().filter(|t| !self.in_flight.contains_key(t)) {
             self.landings.remove(&ticket);
         }
-        let dropped: Vec<Ticket> = self.intents.iter().filter(|(_, alive)| alive.is_closed()).map(|(t, _)| *t).collect();
-        for ticket in dropped.into_iter().filter(|t| !self.in_flight.contains_key(t)) {
+        let dropped: Vec<Ticket> = self
+            .intents
+            .iter()
+            .filter(|(_, alive)| alive.is_closed())
+            .map(|(t, _)| *t)
+            .collect();
+        for ticket in dropped
+            .into_iter()
+            .filter(|t| !self.in_flight.contains_key(t))
+        {
             self.intents.remove(&ticket);
             self.core.cancel(ticket);
         }
