@@ -2,7 +2,8 @@
 //! of their reads. After every write to the target, every landed range is the source's log replayed to the applied
 //! position; each sentence of the rule is left out once, and must be missed.
 //!
-//! `TIDEGATE_SEEDS` sets how many schedules the sound rule is run through (10,000 when unset). A failure names its seed.
+//! The sound rule is run through 10,000 schedules, 100,000 with `TIDEGATE_FULL` (as `tests/run` does), or as many as
+//! `TIDEGATE_SEEDS` says. A failure names its seed.
 
 #[path = "interleave/world.rs"]
 mod world;
@@ -15,7 +16,9 @@ const KINDS: [Kind; 3] = [Kind::Snapshots, Kind::Prefix, Kind::DirtyKeys];
 
 fn seeds() -> u64 {
     let set = std::env::var("TIDEGATE_SEEDS").ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(10_000)
+    let full = std::env::var_os("TIDEGATE_FULL").is_some();
+    let usual = if full { 100_000 } else { 10_000 };
+    set.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// Runs every kind of source over part `part` of `parts` of all seeds.
