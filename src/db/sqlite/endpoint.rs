@@ -1,6 +1,7 @@
 //! One SQLite file as an end of a migration.
 
 use super::connect::{Access, Db, Pool};
+use super::ddl::quote_text;
 use super::feed::{SqliteFeed, same_file};
 use super::gate::SqliteGate;
 use super::place::{FileId, OrFault, Place};
@@ -153,12 +154,24 @@ impl SqliteEnd {
         }
     }
 
-    /// Makes the target's file with what must be decided before its first table, or brings an existing one into WAL mode.
-    async fn prepare_target(&self) -> Result<()> {
+    /// Makes the target's file as the source's is in what can't be changed later, or brings an existing one into WAL mode.
+    async fn prepare_target(&self, plan: &Plan) -> Result<()> {
+        let fresh = self.place.identity()?.is_none();
         let db = Db::open(&self.place, Access::Data).await?;
-        let place = Arc::clone(&self.place);
+        let (place, source) = (Arc::clone(&self.place), findings::file_of(&plan.source));
         let mode = db
             .run(move |conn| {
+                let doing = "make the target's file";
+                for name in ["encoding", "page_size", "auto_vacuum"] {
+                    let value = source
+                        .as_deref()
+                        .filter(|_| fresh)
+                        .and_then(|path| findings::source_pragma(path, name));
+                    if let Some(value) = value {
+                        let sql = format!("PRAGMA {name} = {}", quote_text(&value));
+                        conn.execute_batch(&sql).or_fault(&place, doing)?;
+                    }
+                }
                 conn.query_row("PRAGMA journal_mode = WAL", [], |row| {
                     row.get::<_, String>(0)
                 })
@@ -203,7 +216,7 @@ impl Endpoint for SqliteEnd {
 
     async fn findings(&self, plan: &Plan) -> Result<Vec<Finding>> {
         if self.place.side == Side::Target && self.place.identity()?.is_none() {
-            return Ok(findings::without_file(&self.place, plan));
+            return Ok(findings::without_file(&self.place));
         }
         let plan = plan.clone();
         self.look(move |conn, place| findings::findings(conn, place, &plan))
@@ -221,7 +234,7 @@ impl Endpoint for SqliteEnd {
 
     async fn install(&self, part: Part, plan: &Plan) -> Outcome<Vec<Object>> {
         if self.place.side == Side::Target
-            && let Err(fault) = self.prepare_target().await
+            && let Err(fault) = self.prepare_target(plan).await
         {
             return Outcome::NotDone(fault);
         }
@@ -303,6 +316,12 @@ impl Endpoint for SqliteEnd {
     }
 
     async fn pulse(&self, plan: &Arc<Plan>) -> Result<Pulse> {
+        if self.place.side == Side::Target && self.place.identity()?.is_none() {
+            return Ok(Pulse {
+                free: pulse::free(&self.place),
+                ..Pulse::default()
+            });
+        }
         let (reader, held) = (self.reader(plan), Arc::clone(&self.held));
         let pulse = self
             .look(move |conn, _| pulse::pulse(conn, &reader, &held))

@@ -1,0 +1,259 @@
+//! Applying: the net effect as a set, updates that never make rows, the position with it.
+
+use crate::ground::{
+    Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, Pair, int, item, landing, note, text,
+};
+use tidegate::db::{Batch, Writer};
+use tidegate::domain::change::{Change, Image, Txn};
+use tidegate::domain::fault::Outcome;
+use tidegate::domain::id::TableId;
+use tidegate::domain::plan::Side;
+use tidegate::domain::position::{Head, Position};
+use tidegate::domain::value::Row;
+
+fn change(pair: &Pair, table: TableId, like: &Row, image: Image) -> Change {
+    Change {
+        table,
+        key: pair.key(table, like),
+        image,
+    }
+}
+
+fn present(pair: &Pair, table: TableId, row: Row) -> Change {
+    change(pair, table, &row.clone(), Image::Present(row))
+}
+
+fn gone(pair: &Pair, n: i64) -> Change {
+    change(pair, ITEMS_ID, &item(n, "", 0), Image::Gone)
+}
+
+/// The net effect, and the same as one transaction of the log.
+fn batch(upto: Position, net: Vec<Change>) -> Batch {
+    let head = Head {
+        position: upto,
+        xid: None,
+        own: false,
+    };
+    Batch {
+        log: vec![
+            Txn {
+                head,
+                changes: net.clone(),
+            }
+            .into(),
+        ],
+        net,
+        upto,
+    }
+}
+
+async fn ready(ground: &impl Ground) -> (Pair, Box<dyn Writer>, Position) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    let writer = pair.install().await;
+    let rows = (0..6).map(|n| item(n, &format!("name {n}"), n)).collect();
+    writer
+        .land(landing(ITEMS_ID, rows))
+        .await
+        .settled()
+        .unwrap();
+    let at = writer.ledger().await.unwrap().applied;
+    (pair, writer, Position(at.0 + 5))
+}
+
+pub async fn the_net_effect_is_applied(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let net = vec![
+        present(&pair, ITEMS_ID, item(1, "changed", 1)),
+        present(&pair, ITEMS_ID, item(8, "made", 8)),
+        gone(&pair, 2),
+        gone(&pair, 77),
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(3, "", 0),
+            Image::Updated(item(3, "updated", 3)),
+        ),
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(9, "", 0),
+            Image::Inserted(item(9, "inserted", 9)),
+        ),
+        present(&pair, NOTES_ID, note("k", 1, "x")),
+        // What one deletes another takes, whatever the order.
+        present(&pair, ITEMS_ID, item(4, "name 5", 4)),
+        gone(&pair, 5),
+    ];
+    let applied = writer.apply(batch(upto, net)).await.settled().unwrap();
+    assert_eq!(applied.changed, 8);
+    assert!(applied.missed.is_empty());
+    let wanted = [
+        item(0, "name 0", 0),
+        item(1, "changed", 1),
+        item(3, "updated", 3),
+        item(4, "name 5", 4),
+        item(8, "made", 8),
+        item(9, "inserted", 9),
+    ];
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, wanted);
+    assert_eq!(pair.rows(Side::Target, NOTES_ID).await, [note("k", 1, "x")]);
+    assert_eq!(writer.ledger().await.unwrap().applied, upto);
+    assert_eq!(writer.durable().await.unwrap(), upto);
+    assert_eq!(pair.view(Side::Target).await.applied(), Some(upto));
+}
+
+pub async fn updates_never_make_rows(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let updated = change(
+        &pair,
+        ITEMS_ID,
+        &item(50, "", 0),
+        Image::Updated(item(50, "x", 1)),
+    );
+    let partial = change(
+        &pair,
+        ITEMS_ID,
+        &item(51, "", 0),
+        Image::Partial([None, None, Some(int(1))].into()),
+    );
+    let nothing = change(
+        &pair,
+        ITEMS_ID,
+        &item(52, "", 0),
+        Image::Partial([None, None, None].into()),
+    );
+    let applied = writer
+        .apply(batch(
+            upto,
+            vec![updated.clone(), partial.clone(), nothing.clone()],
+        ))
+        .await
+        .settled()
+        .unwrap();
+    assert_eq!(applied.changed, 0);
+    assert_eq!(
+        applied.missed,
+        [updated, partial, nothing].map(|change| (ITEMS_ID, change.key))
+    );
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await.len(), 6);
+    assert_eq!(
+        writer.ledger().await.unwrap().applied,
+        upto,
+        "the position moves on all the same"
+    );
+}
+
+pub async fn partial_images_keep_cells(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let partial = |n: i64, cells: [Option<tidegate::domain::value::Value>; 3]| {
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(n, "", 0),
+            Image::Partial(cells.into()),
+        )
+    };
+    let net = vec![
+        partial(1, [Some(int(1)), None, Some(int(100))]),
+        partial(2, [None, Some(text("renamed")), None]),
+        // Exchanged by way of partial images.
+        partial(3, [None, Some(text("name 4")), None]),
+        partial(4, [None, Some(text("name 3")), None]),
+    ];
+    let applied = writer.apply(batch(upto, net)).await.settled().unwrap();
+    assert!(
+        applied.missed.is_empty() && applied.changed == 4,
+        "{applied:?}"
+    );
+    let found = pair.rows(Side::Target, ITEMS_ID).await;
+    let wanted = [
+        item(0, "name 0", 0),
+        item(1, "name 1", 100),
+        item(2, "renamed", 2),
+        item(3, "name 4", 3),
+        item(4, "name 3", 4),
+        item(5, "name 5", 5),
+    ];
+    assert_eq!(found, wanted);
+}
+
+pub async fn unique_values_are_exchanged(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let net = vec![
+        present(&pair, ITEMS_ID, item(0, "name 1", 10)),
+        present(&pair, ITEMS_ID, item(1, "name 2", 11)),
+        present(&pair, ITEMS_ID, item(2, "name 0", 12)),
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(3, "", 0),
+            Image::Updated(item(3, "name 4", 13)),
+        ),
+        present(&pair, ITEMS_ID, item(7, "name 3", 14)),
+        gone(&pair, 4),
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(60, "", 0),
+            Image::Updated(item(60, "nobody", 0)),
+        ),
+    ];
+    let applied = writer.apply(batch(upto, net)).await.settled().unwrap();
+    assert_eq!(applied.missed.len(), 1);
+    let wanted = [
+        item(0, "name 1", 10),
+        item(1, "name 2", 11),
+        item(2, "name 0", 12),
+        item(3, "name 4", 13),
+        item(5, "name 5", 5),
+        item(7, "name 3", 14),
+    ];
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, wanted);
+}
+
+pub async fn a_failed_batch_leaves_nothing(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let before = (
+        pair.rows(Side::Target, ITEMS_ID).await,
+        writer.ledger().await.unwrap(),
+    );
+    let net = vec![
+        gone(&pair, 0),
+        present(&pair, ITEMS_ID, item(20, "name 5", 0)),
+    ];
+    match writer.apply(batch(upto, net)).await {
+        Outcome::NotDone(fault) => assert_eq!(fault.code, "PARKED", "{fault:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        (
+            pair.rows(Side::Target, ITEMS_ID).await,
+            writer.ledger().await.unwrap()
+        ),
+        before
+    );
+    writer
+        .apply(batch(upto, vec![gone(&pair, 0)]))
+        .await
+        .settled()
+        .unwrap();
+}
+
+pub async fn the_position_never_goes_back(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    writer
+        .apply(batch(upto, vec![gone(&pair, 0)]))
+        .await
+        .settled()
+        .unwrap();
+    let older = Position(upto.0 - 1);
+    let outcome = writer.apply(batch(older, vec![gone(&pair, 1)])).await;
+    assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await.len(), 5);
+    writer
+        .apply(batch(upto, vec![gone(&pair, 0)]))
+        .await
+        .settled()
+        .unwrap();
+    assert_eq!(writer.ledger().await.unwrap().applied, upto);
+}

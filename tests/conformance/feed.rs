@@ -1,0 +1,195 @@
+//! The stream: everything, exactly as of its position, and nothing twice.
+
+use crate::ground::{Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, item, rows};
+use crate::history::{History, State, lay};
+use std::time::Duration;
+use tidegate::db::Feed;
+use tidegate::domain::change::Item;
+use tidegate::domain::plan::Side;
+use tidegate::domain::position::Position;
+
+/// Reads until the stream says that it is idle at the database's head; each transaction must make another state.
+async fn follow(
+    history: &History,
+    feed: &mut dyn Feed,
+    found: &mut State,
+    mut at: Position,
+    head: Position,
+) -> Position {
+    loop {
+        match feed.next().await.unwrap() {
+            Item::Txn(txn) => {
+                assert!(txn.head.position > at, "positions grow");
+                at = txn.head.position;
+                txn.changes.iter().for_each(|change| lay(found, change));
+                history.assert_is_one(found);
+            }
+            Item::Idle(idle) => {
+                assert!(idle >= at);
+                at = idle;
+                if at >= head {
+                    return at;
+                }
+            }
+            Item::Marker(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn every_change_is_delivered_as_of_its_position(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    pair.install().await;
+    let start = pair.head().await;
+    let mut feed = pair.source.feed(&pair.plan, start).await.unwrap();
+    let mut history = History::start(&pair, 3);
+    let mut found = State::new();
+    let mut at = start;
+    for _ in 0..10 {
+        history.more(10).await;
+        let head = pair.head().await;
+        at = loop {
+            match feed.next().await.unwrap() {
+                Item::Txn(txn) => {
+                    assert!(txn.head.position > at && !txn.head.own);
+                    at = txn.head.position;
+                    txn.changes
+                        .iter()
+                        .for_each(|change| lay(&mut found, change));
+                    history.assert_is_one(&found);
+                    if at >= head {
+                        break at;
+                    }
+                }
+                Item::Idle(idle) => assert!(idle >= at),
+                other => panic!("{other:?}"),
+            }
+        };
+    }
+    let last = history.stop();
+    follow(&history, &mut *feed, &mut found, at, pair.head().await).await;
+    assert_eq!(found, last);
+    // Idle, it says so again, and stays where it is.
+    let idle = tokio::time::timeout(Duration::from_secs(5), feed.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(idle, Item::Idle(pair.head().await));
+}
+
+pub async fn a_dropped_call_loses_nothing(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    pair.install().await;
+    let start = pair.head().await;
+    let mut feed = pair.source.feed(&pair.plan, start).await.unwrap();
+    let mut history = History::start(&pair, 4);
+    let mut found = State::new();
+    let mut dropped = 0;
+    for n in 0..300u64 {
+        let patience = Duration::from_micros(n % 40 * 20);
+        match tokio::time::timeout(patience, feed.next()).await {
+            Ok(Ok(Item::Txn(txn))) => {
+                txn.changes
+                    .iter()
+                    .for_each(|change| lay(&mut found, change));
+                history.assert_is_one(&found);
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => panic!("{fault}"),
+            Err(_) => dropped += 1,
+        }
+    }
+    assert!(dropped > 10, "{dropped} calls were dropped");
+    let last = history.stop();
+    follow(&history, &mut *feed, &mut found, start, pair.head().await).await;
+    assert_eq!(found, last);
+}
+
+pub async fn released_is_never_needed_again(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    pair.install().await;
+    let mut history = History::start(&pair, 5);
+    history.more(10).await;
+    // Everything that is there now is read by a view; the stream goes on from it.
+    let start = pair.head().await;
+    let mut feed = pair.source.feed(&pair.plan, start).await.unwrap();
+    let mut view = pair.view(Side::Source).await;
+    let tables = [
+        (ITEMS_ID, rows(&mut *view, ITEMS_ID).await),
+        (NOTES_ID, rows(&mut *view, NOTES_ID).await),
+    ];
+    let seen = view.seen().clone();
+    drop(view);
+    let mut found = history.state_of(tables);
+    let mut at = start;
+    for round in 0..12 {
+        history.more(60).await;
+        loop {
+            match feed.next().await.unwrap() {
+                Item::Txn(txn) => {
+                    at = txn.head.position;
+                    if !seen.sees(&txn.head) {
+                        txn.changes
+                            .iter()
+                            .for_each(|change| lay(&mut found, change));
+                        history.assert_is_one(&found);
+                    }
+                    break;
+                }
+                Item::Idle(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        feed.release(at).await.unwrap();
+        if round % 3 == 2 {
+            // A new engine goes on from the released position.
+            drop(feed);
+            feed = pair.source.feed(&pair.plan, at).await.unwrap();
+        }
+    }
+    let last = history.stop();
+    let head = pair.head().await;
+    feed.release(at).await.unwrap();
+    assert_eq!(pair.head().await, head, "forgetting moves no position");
+    follow(&history, &mut *feed, &mut found, at, head).await;
+    assert_eq!(found, last);
+}
+
+pub async fn a_position_that_is_gone_is_refused(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    assert!(
+        pair.source.feed(&pair.plan, Position(7)).await.is_err(),
+        "nothing is captured yet"
+    );
+    pair.install().await;
+    let start = pair.head().await;
+    for n in 0..5_000 {
+        if n % 500 == 0 {
+            pair.put((n..n + 500).map(|n| (ITEMS_ID, item(n, &format!("name {n}"), n))));
+        }
+    }
+    let head = pair.head().await;
+    assert!(
+        pair.source
+            .feed(&pair.plan, Position(head.0 + 1))
+            .await
+            .is_err(),
+        "it lies ahead of the stream"
+    );
+    let mut feed = pair.source.feed(&pair.plan, start).await.unwrap();
+    loop {
+        match feed.next().await.unwrap() {
+            Item::Txn(txn) if txn.head.position == head => break,
+            _ => {}
+        }
+    }
+    feed.release(head).await.unwrap();
+    let Err(fault) = pair.source.feed(&pair.plan, start).await else {
+        panic!("what was released is gone");
+    };
+    assert!(
+        fault.code == "CAPTURE-LOST" && fault.hint.is_some(),
+        "{fault:?}"
+    );
+    pair.source.feed(&pair.plan, head).await.unwrap();
+}

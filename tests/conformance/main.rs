@@ -1,0 +1,52 @@
+//! One battery for every adapter: what the engine relies on, said once, run on each database.
+//!
+//! A [`ground::Ground`] makes a pair of endpoints and an application that writes to them. A new adapter adds one ground and
+//! one `battery!` line.
+
+mod apply;
+mod feed;
+mod gate;
+mod ground;
+mod history;
+mod land;
+mod parts;
+mod ranges;
+mod sqlite;
+mod values;
+mod view;
+
+/// Makes one test of each case, for one ground.
+macro_rules! battery {
+    ($name:ident, $ground:expr) => {
+        mod $name {
+            battery! { @cases $ground,
+                view: one_instant_over_tables_and_calls, seen_is_exact_under_writers, applied_is_of_the_same_instant,
+                      a_query_reads_and_never_writes, a_dropped_view_stops_its_work;
+                ranges: chunks_partition_every_kind_of_key, a_budget_cuts_where_it_says, keys_are_found_and_placed,
+                        digests_tell_every_difference;
+                feed: every_change_is_delivered_as_of_its_position, a_dropped_call_loses_nothing, released_is_never_needed_again,
+                      a_position_that_is_gone_is_refused;
+                land: lands_rows_and_mark_as_one, landing_again_changes_nothing, counts_and_before_images_are_exact,
+                      rows_exchange_unique_values, a_failed_landing_leaves_nothing, a_stolen_lease_writes_nothing,
+                      chunks_are_read_back;
+                apply: the_net_effect_is_applied, updates_never_make_rows, partial_images_keep_cells,
+                       unique_values_are_exchanged, a_failed_batch_leaves_nothing, the_position_never_goes_back;
+                gate: closed_refuses_the_application_and_not_us, opening_lets_it_write_again, an_older_epoch_moves_nothing,
+                      nothing_commits_after_the_barrier;
+                parts: nothing_is_left_behind, done_again_it_changes_nothing, what_is_listed_is_what_is_made,
+                       discarded_tables_are_gone;
+                values: every_kind_of_value_survives, large_rows_survive;
+            }
+        }
+    };
+    (@cases $ground:expr, $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::$module::$case(&$ground).await;
+            })+
+        })+
+    };
+}
+
+battery!(on_sqlite, crate::sqlite::Files);

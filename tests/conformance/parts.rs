@@ -1,0 +1,178 @@
+//! What tidegate makes: listed, made, removed, gone.
+
+use crate::ground::{Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, item, landing, note};
+use tidegate::db::Part;
+use tidegate::domain::plan::Side;
+use tidegate::domain::unit::Span;
+
+const ALL: [Part; 3] = [Part::Capture, Part::Ledger, Part::Gate];
+
+pub async fn nothing_is_left_behind(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    pair.put([(ITEMS_ID, item(1, "x", 1))]);
+    let before = (pair.catalog)(Side::Source);
+    for part in ALL {
+        pair.source
+            .install(part, &pair.plan)
+            .await
+            .settled()
+            .unwrap();
+    }
+    pair.source
+        .gate(&pair.plan)
+        .await
+        .unwrap()
+        .close(1, Span::seconds(5))
+        .await
+        .settled()
+        .unwrap();
+    assert_ne!((pair.catalog)(Side::Source), before);
+    assert!(!pair.source.leftovers().await.unwrap().is_empty());
+    assert_eq!(
+        pair.source.remove(&[Part::Gate]).await.settled().unwrap(),
+        []
+    );
+    pair.put([(ITEMS_ID, item(2, "the gate is gone", 1))]);
+    assert_eq!(pair.source.remove(&ALL).await.settled().unwrap(), []);
+    assert_eq!(pair.source.leftovers().await.unwrap(), []);
+    assert_eq!((pair.catalog)(Side::Source), before);
+    assert_eq!(
+        pair.source.remove(&ALL).await.settled().unwrap(),
+        [],
+        "done again"
+    );
+    // The target keeps the rows.
+    let writer = pair.install().await;
+    writer
+        .land(landing(ITEMS_ID, vec![item(1, "x", 1)]))
+        .await
+        .settled()
+        .unwrap();
+    assert_eq!(pair.target.remove(&ALL).await.settled().unwrap(), []);
+    assert_eq!(pair.target.leftovers().await.unwrap(), []);
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, [item(1, "x", 1)]);
+    assert!(
+        writer
+            .land(landing(ITEMS_ID, vec![item(2, "y", 1)]))
+            .await
+            .settled()
+            .is_err()
+    );
+}
+
+pub async fn done_again_it_changes_nothing(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    let writer = pair.install().await;
+    pair.put([(ITEMS_ID, item(1, "x", 1))]);
+    writer
+        .land(landing(NOTES_ID, vec![note("k", 1, "x")]))
+        .await
+        .settled()
+        .unwrap();
+    pair.target
+        .install(Part::Gate, &pair.plan)
+        .await
+        .settled()
+        .unwrap();
+    let before = (
+        (pair.catalog)(Side::Source),
+        (pair.catalog)(Side::Target),
+        pair.head().await,
+    );
+    let ledger = writer.ledger().await.unwrap();
+    let gate = pair.target.gate(&pair.plan).await.unwrap();
+    let state = gate.read().await.unwrap();
+    pair.source
+        .install(Part::Capture, &pair.plan)
+        .await
+        .settled()
+        .unwrap();
+    pair.target
+        .install(Part::Ledger, &pair.plan)
+        .await
+        .settled()
+        .unwrap();
+    pair.target
+        .install(Part::Gate, &pair.plan)
+        .await
+        .settled()
+        .unwrap();
+    for surveyed in &pair.source.survey().await.unwrap().tables {
+        writer.build(&surveyed.create).await.settled().unwrap();
+    }
+    assert_eq!(
+        (
+            (pair.catalog)(Side::Source),
+            (pair.catalog)(Side::Target),
+            pair.head().await
+        ),
+        before
+    );
+    assert_eq!(
+        writer.ledger().await.unwrap(),
+        ledger,
+        "the lease and the position stay"
+    );
+    assert_eq!(gate.read().await.unwrap(), state);
+}
+
+pub async fn what_is_listed_is_what_is_made(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    assert_eq!(pair.source.leftovers().await.unwrap(), []);
+    for part in ALL {
+        let listed = pair.source.objects(part, &pair.plan).await.unwrap();
+        assert!(!listed.is_empty() && listed.iter().all(|object| !object.sql.is_empty()));
+        pair.source
+            .install(part, &pair.plan)
+            .await
+            .settled()
+            .unwrap();
+        if part == Part::Gate {
+            pair.source
+                .gate(&pair.plan)
+                .await
+                .unwrap()
+                .close(1, Span::seconds(5))
+                .await
+                .settled()
+                .unwrap();
+        }
+        let mut there = pair.source.leftovers().await.unwrap();
+        there.retain(|object| listed.iter().any(|listed| listed.name == object.name));
+        assert_eq!(there.len(), listed.len(), "{part:?}");
+        assert_eq!(pair.source.remove(&[part]).await.settled().unwrap(), []);
+        assert_eq!(
+            pair.source.leftovers().await.unwrap(),
+            [],
+            "{part:?} is all that was made"
+        );
+    }
+}
+
+pub async fn discarded_tables_are_gone(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    let writer = pair.install().await;
+    writer
+        .land(landing(ITEMS_ID, vec![item(1, "x", 1)]))
+        .await
+        .settled()
+        .unwrap();
+    pair.target.remove(&ALL).await.settled().unwrap();
+    let left = pair
+        .target
+        .discard(&["items".to_owned(), "never".to_owned()])
+        .await
+        .settled()
+        .unwrap();
+    assert_eq!(left, Vec::<String>::new());
+    let names: Vec<_> = pair
+        .target
+        .survey()
+        .await
+        .unwrap()
+        .tables
+        .into_iter()
+        .map(|surveyed| surveyed.table.source)
+        .collect();
+    assert_eq!(names, ["notes"]);
+}
