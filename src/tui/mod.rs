@@ -10,15 +10,29 @@
 //! Architecture invariant: the migration's state is never changed here; only events change it. What belongs to this console
 //! alone (selection, filters, prompts) is [`model::Ui`] and never leaves it.
 
+pub mod clip;
 pub mod commands;
 pub mod dialog;
 pub mod grid;
+pub mod help;
 pub mod keymap;
 pub mod lists;
 pub mod model;
 pub mod palette;
+pub mod popup;
 pub mod prompt;
 pub mod scope;
 pub mod theme;
+pub mod update;
 pub mod view;
 pub mod widget;
+
+use model::Picture;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// Draws a whole frame: the screen shown, and the popup over it.
+pub fn draw(p: &Picture, area: Rect, buf: &mut Buffer) {
+    view::frame(p, area, buf);
+    popup::draw(p, area, buf);
+}

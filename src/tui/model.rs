@@ -308,6 +308,10 @@ pub struct DiffUi {
     pub row: Option<(ChunkId, Key)>,
     /// Both images of the rows of the selected row's chunk, and whether there are more.
     pub rows: Loaded<(ChunkId, Vec<RowDiff>, bool)>,
+    /// The chunk whose rows were asked for last.
+    pub rows_of: Option<ChunkId>,
+    /// The chunk whose first row is to be selected once it is known.
+    pub wanted: Option<ChunkId>,
     /// The column under the cursor, as a place in the table's columns.
     pub column: u16,
     /// Equal columns are hidden.
@@ -365,6 +369,8 @@ pub struct Notice {
     pub run: Span,
     /// When, for people.
     pub at: At,
+    /// What `y` copies while this is fresh: a path, a command to run.
+    pub copy: Option<String>,
 }
 
 /// A command on its way: asked is not done.
@@ -378,6 +384,8 @@ pub struct Sent {
     pub run: Span,
     /// The fact that recorded it, once the engine said so.
     pub accepted: Option<Seq>,
+    /// How it would be taken back, remembered once it is accepted.
+    pub undo: Option<Undo>,
 }
 
 /// What the demo lays over the picture. It never says what tidegate says.
@@ -414,6 +422,8 @@ pub struct Replay {
     pub speed: u32,
     /// There is a running engine to return to.
     pub live: bool,
+    /// While it plays: when it began to, and the replayed time then.
+    pub from: (Span, Tick),
     /// Marks along the bar: which record, its time, what kind.
     pub marks: Vec<(Seq, Tick, Mark)>,
 }
@@ -544,6 +554,10 @@ pub struct Ui {
     pub next_command: CommandId,
     /// Alerts up to this one have been rung for.
     pub rung: AlertId,
+    /// When that was.
+    pub known_asked_at: Span,
+    /// The help's first line shown.
+    pub help: usize,
     /// Rows known to differ when [`DiffUi::known`] was asked for.
     pub differ_asked: u64,
 }

@@ -6,7 +6,7 @@ mod header;
 mod overview;
 mod scene;
 mod small;
-mod words;
+pub(super) mod words;
 
 use super::model::{Picture, Screen, Width};
 use super::theme::Role;

@@ -1,0 +1,183 @@
+//! `?` — every key and word, made from the table and the active keymap, filtered by what is typed after `/`.
+
+use super::commands::{ANSWERS, Entry, Group, TABLE};
+use super::keymap::text;
+use super::lists::matches;
+use super::model::{Picture, Screen, Ui};
+use super::theme::Role;
+use super::widget::page::Piece;
+use crate::domain::command::Role as Part;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// Columns of keys before what they do.
+const KEYS: usize = 16;
+/// A column of the help needs so much.
+const COLUMN: u16 = 62;
+
+/// The help's lines: a heading before each group, changed keys marked with `*`.
+pub fn lines(p: &Picture) -> Vec<Vec<Piece>> {
+    let filter = p.ui.filter.get(&Screen::Help).map_or("", String::as_str);
+    let mut lines = Vec::new();
+    for group in Group::ALL {
+        let mut part: Vec<Vec<Piece>> = Vec::new();
+        for entry in TABLE.iter().filter(|e| e.group == group) {
+            let line = line(p, entry);
+            let whole: String = line.iter().map(|(t, _)| t.as_str()).collect();
+            let words = entry.words.join(" ");
+            if matches(&format!("{whole} {words} {}", entry.id), filter) {
+                part.push(line);
+            }
+        }
+        section(&mut lines, group.label(), part);
+    }
+    let others = [
+        ("full load", "copy"),
+        ("ongoing replication, binlog, WAL", "stream"),
+        (
+            "validation pending, mismatched, suspended",
+            "in flight, differ, not compared",
+        ),
+        ("CDC source latency, target latency", "read lag, apply lag"),
+        (
+            "throttle 60 %",
+            "pace: rows a second, never a percentage of anything unnamed",
+        ),
+    ];
+    let said = others.iter().chain(ANSWERS);
+    let said = said.filter(|(a, b)| matches(&format!("{a} {b}"), filter));
+    let said = said.map(|(theirs, ours)| {
+        vec![
+            (format!("  {theirs}: "), Role::Muted),
+            ((*ours).to_string(), Role::Text),
+        ]
+    });
+    section(&mut lines, "Words of other tools", said.collect());
+    let people = p.live.people.present.iter();
+    let people = people.map(|(id, present)| {
+        let part = match present.role {
+            Part::Observer => "looks on",
+            Part::Operator if p.live.people.lead == Some(*id) => "leads",
+            Part::Operator => "operator",
+        };
+        let line = format!("{} from {}", present.who, present.from);
+        vec![
+            (format!("  {line:<30} "), Role::Text),
+            (part.to_string(), Role::Lead),
+        ]
+    });
+    if filter.is_empty() {
+        section(&mut lines, "Who is here", people.collect());
+    }
+    lines
+}
+
+fn section(lines: &mut Vec<Vec<Piece>>, heading: &str, part: Vec<Vec<Piece>>) {
+    if part.is_empty() {
+        return;
+    }
+    if !lines.is_empty() {
+        lines.push(Vec::new());
+    }
+    lines.push(vec![(heading.to_string(), Role::Title)]);
+    lines.extend(part);
+}
+
+fn line(p: &Picture, entry: &Entry) -> Vec<Piece> {
+    let keymap = &p.ui.keymap;
+    let mut keys = keymap.keys_of(entry.act).join(" ");
+    if keys.is_empty() {
+        keys = entry.words.first().map_or("-".into(), |w| format!(":{w}"));
+    }
+    if keymap.is_custom(entry) {
+        keys.push('*');
+    }
+    let off = entry.class.is_some() && entry.enabled(p).is_err();
+    let class = entry.class.map_or("", |c| match c {
+        crate::domain::command::Class::Safe => " · at once",
+        crate::domain::command::Class::Reversible => " · asks",
+        crate::domain::command::Class::Disruptive => " · asks, with what it would do",
+        crate::domain::command::Class::Irreversible => " · the name is typed",
+    });
+    vec![
+        (
+            format!("  {keys:<KEYS$} "),
+            if off { Role::Off } else { Role::Key },
+        ),
+        (
+            entry.help.to_string(),
+            if off { Role::Off } else { Role::Text },
+        ),
+        (class.to_string(), Role::Muted),
+    ]
+}
+
+/// Draws the help into `area`: in as many columns as fit, from the line scrolled to.
+pub fn draw(p: &Picture, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(*buf.area());
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let lines = lines(p);
+    let height = usize::from(area.height);
+    let columns =
+        usize::from((area.width / COLUMN).max(1)).min(lines.len().div_ceil(height).max(1));
+    let width = usize::from(area.width) / columns;
+    // The last page is full: scrolling ends when the last line is at the bottom.
+    let most = lines.len().saturating_sub(height * columns);
+    let from = p.ui.help.min(most);
+    if lines.is_empty() {
+        let style = p.theme.style(Role::Muted);
+        let filter = p.ui.filter();
+        buf.set_stringn(
+            area.x,
+            area.y,
+            format!(" no key or word has \"{filter}\""),
+            width,
+            style,
+        );
+    }
+    for (i, line) in lines.iter().skip(from).take(height * columns).enumerate() {
+        let left = area.x + (i / height * width) as u16;
+        let y = area.y + (i % height) as u16;
+        let end = left + width as u16 - u16::from(columns > 1);
+        let mut x = left + 1;
+        for (text, role) in line {
+            let room = usize::from(end.saturating_sub(x));
+            (x, _) = buf.set_stringn(x.min(end), y, text, room, p.theme.style(*role));
+        }
+    }
+}
+
+/// `:keys` — what was wrong with `[keys]`, what it changed, and which letters are free.
+pub fn keys_report(ui: &Ui) -> Vec<String> {
+    let mut lines = ui.keymap.problems.clone();
+    if lines.is_empty() {
+        lines.push("no conflicts".into());
+    }
+    for entry in TABLE.iter().filter(|e| ui.keymap.is_custom(e)) {
+        let now = ui.keymap.keys_of(entry.act).join(" ");
+        let now = if now.is_empty() { "no key" } else { &now };
+        lines.push(format!(
+            "{}: {now} (was {})",
+            entry.id,
+            entry.keys.join(", ")
+        ));
+    }
+    let taken: Vec<String> = ui
+        .keymap
+        .bindings()
+        .iter()
+        .map(|b| text(&b.keys[..1]))
+        .collect();
+    let free: Vec<String> = ('a'..='z')
+        .chain('A'..='Z')
+        .map(String::from)
+        .filter(|c| !taken.contains(c))
+        .collect();
+    lines.push(format!("free letters: {}", free.join(" ")));
+    lines.push(
+        "change them under [keys] in tidegate.toml: pause = [\"P\", \"F9\"], freeze = false".into(),
+    );
+    lines
+}

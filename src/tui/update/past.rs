@@ -1,0 +1,142 @@
+//! Time travel: the same fold, stopped earlier. The runtime folds; this says where to.
+
+use super::go::marks;
+use super::{Effect, Scene, To, say};
+use crate::domain::id::Seq;
+use crate::domain::unit::{Span, Tick};
+use crate::tui::commands::Act;
+use crate::tui::model::{Replay, Screen, Tone, Ui};
+
+const MINUTE: Span = Span::seconds(60);
+/// Marks along the bar that are kept; the Timeline holds the rest.
+const MARKS: usize = 500;
+
+/// The next line of the Timeline, or the one before: shown as it was then.
+pub(super) fn step(ui: &mut Ui, scene: Scene, forward: bool, effects: &mut Vec<Effect>) {
+    let here = ui.replay.as_ref().map_or(scene.live.seq, |r| r.seq);
+    let lines = &scene.live.timeline;
+    let to = if forward {
+        lines.iter().find(|l| l.seq > here).map(|l| l.seq)
+    } else {
+        let before = lines.iter().rev().find(|l| l.seq < here);
+        before.map(|l| l.seq)
+    };
+    match to {
+        Some(seq) => seek(ui, To::Record(seq), effects),
+        None if forward => match &ui.replay {
+            Some(replay) if replay.live => effects.push(Effect::Seek(To::Now)),
+            Some(replay) if replay.seq < replay.last => {
+                let last = replay.last;
+                seek(ui, To::Record(last), effects);
+            }
+            _ => say(ui, Tone::Faint, "this is now"),
+        },
+        None => say(ui, Tone::Faint, "nothing before this"),
+    }
+}
+
+fn seek(ui: &mut Ui, to: To, effects: &mut Vec<Effect>) {
+    if let Some(replay) = &mut ui.replay {
+        replay.playing = false;
+    }
+    effects.push(Effect::Seek(to));
+}
+
+pub(super) fn control(ui: &mut Ui, act: Act, effects: &mut Vec<Effect>) {
+    let now = ui.now.run;
+    let Some(replay) = &mut ui.replay else {
+        return;
+    };
+    match act {
+        Act::Play => {
+            replay.playing = !replay.playing;
+            replay.from = (now, replay.tick);
+            if replay.playing && replay.seq >= replay.last {
+                replay.playing = false;
+                say(ui, Tone::Faint, "this is the end of the record");
+            }
+        }
+        Act::Speed => {
+            replay.speed = match replay.speed {
+                1 => 10,
+                10 => 60,
+                _ => 1,
+            };
+            replay.from = (now, replay.tick);
+        }
+        Act::MinuteBack => {
+            let to = Tick(replay.tick.0.saturating_sub(MINUTE.0));
+            replay.from = (now, to);
+            effects.push(Effect::Seek(To::Moment(to)));
+        }
+        Act::MinuteOn => {
+            let to = replay.tick.plus(MINUTE).min(replay.last_tick);
+            replay.from = (now, to);
+            effects.push(Effect::Seek(To::Moment(to)));
+        }
+        Act::Live => {
+            if replay.live {
+                effects.push(Effect::Seek(To::Now));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Goes on by itself: to where the clock of the replay is by now.
+pub(super) fn play(ui: &mut Ui, effects: &mut Vec<Effect>) {
+    let now = ui.now.run;
+    let Some(replay) = ui.replay.as_mut().filter(|r| r.playing) else {
+        return;
+    };
+    let (began, tick) = replay.from;
+    let gone = Span((now - began).0.saturating_mul(u64::from(replay.speed)));
+    let to = tick.plus(gone);
+    if to >= replay.last_tick {
+        replay.playing = false;
+        let to = if replay.live {
+            To::Now
+        } else {
+            To::Record(replay.last)
+        };
+        effects.push(Effect::Seek(to));
+    } else {
+        effects.push(Effect::Seek(To::Moment(to)));
+    }
+}
+
+/// Another time is shown now.
+pub(super) fn shown(ui: &mut Ui, scene: Scene, replay: Option<Replay>) {
+    let Some(mut replay) = replay else {
+        if ui.replay.take().is_some() {
+            ui.timeline.seq = None;
+            say(ui, Tone::Plain, "this is now again");
+        }
+        return;
+    };
+    match &ui.replay {
+        Some(old) => {
+            // Where it came from is the console's own; what is shown is the runtime's.
+            replay.playing = old.playing;
+            replay.speed = old.speed;
+            replay.from = old.from;
+            replay.marks.clone_from(&old.marks);
+        }
+        None => {
+            replay.speed = replay.speed.max(1);
+            replay.from = (ui.now.run, replay.tick);
+            ui.frozen = false;
+            if ui.screen != Screen::Timeline && replay.live {
+                say(ui, Tone::Plain, "this is the past; End returns to now");
+            }
+        }
+    }
+    if replay.marks.is_empty() {
+        let marked = scene.live.timeline.iter().filter(|l| marks(l.mark));
+        let all: Vec<(Seq, Tick, _)> = marked.map(|l| (l.seq, l.tick, l.mark)).collect();
+        let skip = all.len().saturating_sub(MARKS);
+        replay.marks = all[skip..].to_vec();
+    }
+    ui.timeline.seq = Some(replay.seq);
+    ui.replay = Some(replay);
+}
