@@ -1,8 +1,13 @@
 //! L5: the command line. One file a subcommand; this one lists them, and runs the one that was asked for.
 
+mod check;
 pub mod complain;
 mod completions;
+pub mod ends;
 mod explain;
+mod init;
+pub mod planned;
+mod verify;
 pub mod world;
 
 use crate::config::written::Color;
@@ -47,6 +52,12 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look at two databases and write a commented config
+    Init(init::Options),
+    /// What a plan would do, and what stands in its way; changes nothing
+    Check(check::Options),
+    /// Compare two databases to the row, reading only
+    Verify(verify::Options),
     /// What a finding's or an error's code means, and what is safe to do
     Explain(explain::Options),
     /// A completion script for your shell
@@ -80,6 +91,9 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command, world: &World) -> Result<Exit> {
     match command {
+        Command::Init(options) => init::run(&options, world).await,
+        Command::Check(options) => check::run(&options, world).await,
+        Command::Verify(options) => verify::run(&options, world).await,
         Command::Explain(options) => explain::run(&options, world),
         Command::Completions(options) => completions::run(&options, world, Cli::command()),
         Command::Man => completions::manual(world, Cli::command()),

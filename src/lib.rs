@@ -15,7 +15,9 @@ pub mod engine; // L3: decides, records, publishes, acts
 pub mod faces; // L4: state and events as text: no screen, no keys
 
 pub mod cli; // L5: the command line, one file a subcommand
+
 pub mod config; // L5: the config as written and as meant
+pub mod wiring; // L5: the one place that names concrete adapters
 
 pub mod tui; // L4: the console
 

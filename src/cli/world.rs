@@ -1,9 +1,11 @@
 //! What a subcommand sees of the world: where state lies, how text may look, and the way out.
 
 use super::Global;
+use crate::config::url::Url;
 use crate::config::written::Color;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::faces::paint::Paint;
+use crate::journal::paths::StateDir;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -101,26 +103,22 @@ impl World {
     ///
     /// # Errors
     /// `Usage`, when neither an option nor the environment says where.
-    pub fn state_dir(&self, configured: Option<&Path>) -> Result<PathBuf> {
-        if let Some(dir) = self.state_dir.as_deref().or(configured) {
-            return std::path::absolute(dir)
-                .map_err(|cause| own("the state folder has no absolute path", cause));
+    pub fn state_root(&self, configured: Option<&Path>) -> Result<PathBuf> {
+        match self.state_dir.as_deref().or(configured) {
+            Some(dir) => std::path::absolute(dir)
+                .map_err(|cause| own("the state folder has no absolute path", cause)),
+            None => StateDir::default_root(|name| std::env::var_os(name)),
         }
-        let absolute = |name: &str| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        absolute("XDG_STATE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-            .map(|base| base.join("tidegate"))
-            .ok_or_else(|| {
-                Fault::new(
-                    Kind::Usage,
-                    "there is no place for state: neither XDG_STATE_HOME nor HOME is set",
-                )
-                .hint("say where with --state-dir DIR")
-            })
+    }
+
+    /// A database named on the command line; relative paths start where we were called.
+    ///
+    /// # Errors
+    /// `Usage`, without a password.
+    pub fn url(&self, text: &str) -> Result<Url> {
+        let here =
+            std::env::current_dir().map_err(|cause| own("the current folder is gone", cause))?;
+        Url::parse(text, &here)
     }
 }
 

@@ -84,11 +84,13 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
 fn planned(config: &Config, found: &Surveyed, wish: Option<&TableWish>) -> Result<Table> {
     let mut table = found.table.clone();
     table.target.clone_from(&table.source);
-    if config
+    // A table that can't be moved says so, whatever the config wants.
+    let keyed = table.key().is_some();
+    let unwanted = config
         .leave_out
         .iter()
-        .any(|name| name.name == table.source)
-    {
+        .any(|name| name.name == table.source);
+    if keyed && unwanted {
         table.mode = Mode::LeftOut("left out in the config".into());
     }
     match wish {
@@ -121,7 +123,7 @@ fn planned(config: &Config, found: &Surveyed, wish: Option<&TableWish>) -> Resul
                 column.masked = true;
             }
         }
-        None if !config.tables.is_empty() => {
+        None if keyed && !config.tables.is_empty() => {
             table.mode = Mode::LeftOut("not listed in the config".into());
         }
         None => {}

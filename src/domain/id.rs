@@ -88,6 +88,11 @@ impl MigrationName {
         }
     }
 
+    /// For two databases that are compared without being a migration: never shown, never stored.
+    pub fn unnamed() -> Self {
+        Self("unnamed".into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

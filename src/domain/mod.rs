@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod command;
+pub mod compared;
 pub mod event;
 pub mod fault;
 pub mod finding;
@@ -11,6 +12,7 @@ pub mod id;
 pub mod key;
 pub mod plan;
 pub mod position;
+pub mod preflight;
 pub mod sample;
 pub mod table;
 pub mod unit;

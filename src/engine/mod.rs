@@ -18,6 +18,8 @@ pub mod copy;
 pub mod decide;
 mod jobs;
 pub mod lane;
+pub mod pair;
+pub mod preflight;
 pub mod queries;
 pub mod recover;
 mod removal;

@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod ddl;
 pub mod identity;
 pub mod probe;
+pub mod stamp;
 
 mod apply;
 mod build;

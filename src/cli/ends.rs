@@ -1,0 +1,70 @@
+//! Both ends of what a command is about: opened, told apart, looked at.
+
+use crate::config::url::Url;
+use crate::db::{Endpoint, Survey};
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::Side;
+use crate::wiring;
+use std::sync::Arc;
+
+/// Both ends.
+pub struct Ends {
+    /// The source's URL.
+    pub from: Url,
+    /// The target's.
+    pub to: Url,
+    /// The way to the source.
+    pub source: Arc<dyn Endpoint>,
+    /// The way to the target.
+    pub target: Arc<dyn Endpoint>,
+    /// What the source holds.
+    pub ours: Survey,
+    /// What the target holds.
+    pub theirs: Survey,
+}
+
+impl Ends {
+    /// Opens both and looks at them; changes nothing.
+    ///
+    /// # Errors
+    /// The same database twice, or one that can't be read.
+    pub async fn open(from: Url, to: Url) -> Result<Self> {
+        different(&from, &to)?;
+        let source = wiring::open(&from, Side::Source).await?;
+        let target = wiring::open(&to, Side::Target).await?;
+        let (ours, theirs) = tokio::try_join!(source.survey(), target.survey())?;
+        Ok(Self {
+            from,
+            to,
+            source,
+            target,
+            ours,
+            theirs,
+        })
+    }
+
+    /// What changes whenever somebody commits to either side.
+    pub fn stamp(&self) -> Option<String> {
+        Some(format!(
+            "{} {}",
+            wiring::stamp(&self.from)?,
+            wiring::stamp(&self.to)?
+        ))
+    }
+}
+
+/// The same file twice would be equal to itself, which nobody wants to know, and must never be copied into itself.
+fn different(from: &Url, to: &Url) -> Result<()> {
+    let same =
+        from == to || wiring::identity(from).is_some_and(|ours| Some(ours) == wiring::identity(to));
+    if !same {
+        return Ok(());
+    }
+    let what = format!("source and target are the same database: {from}");
+    let fault = Fault::new(Kind::Usage, what).code("SAME-DATABASE");
+    Err(if from == to {
+        fault
+    } else {
+        fault.cause(format!("{to} leads to the same file"))
+    })
+}

@@ -1,0 +1,176 @@
+//! Preflight: what both ends say about a plan, what only shows when they are laid side by side, and how long and large it
+//! will be. Reads; makes nothing.
+
+mod cross;
+mod estimate;
+mod profile;
+
+use crate::db::{Ddl, Endpoint, Part, Survey};
+use crate::domain::fault::Result;
+use crate::domain::finding::{Finding, Object};
+use crate::domain::plan::{EndPlan, Plan};
+use crate::domain::preflight::{Build, EndFound, Preflight};
+use crate::domain::unit::Rows;
+use std::sync::Arc;
+
+/// One end with what was found there.
+#[derive(Clone, Copy)]
+pub struct End<'a> {
+    /// The way to it.
+    pub endpoint: &'a dyn Endpoint,
+    /// What it holds.
+    pub survey: &'a Survey,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ask {
+    /// The migration has begun already: what stands of ours is no leftover, and rows on the target are its own.
+    pub begun: bool,
+    /// Look at the data as well: reads every table once.
+    pub profile: bool,
+}
+
+/// Everything `check` has to say. The engine asks for the same before it starts.
+///
+/// # Errors
+/// An end that can't be read.
+pub async fn run(
+    source: End<'_>,
+    target: End<'_>,
+    plan: &Arc<Plan>,
+    ask: Ask,
+) -> Result<Preflight> {
+    let mut findings = source.endpoint.findings(plan).await?;
+    findings.extend(target.endpoint.findings(plan).await?);
+    findings.extend(cross::findings(
+        source.survey,
+        target.survey,
+        plan,
+        ask.begun,
+    ));
+    if !ask.begun {
+        findings.extend(cross::leftovers(source.endpoint, target.endpoint).await?);
+    }
+    findings.extend(cross::shadow(source.endpoint, plan).await);
+    let estimate = estimate::estimate(source, target, plan, &mut findings).await;
+    findings.sort_by(|a, b| {
+        (a.stage, a.side, &a.code, &a.table).cmp(&(b.stage, b.side, &b.code, &b.table))
+    });
+    findings.dedup();
+    let profile = if ask.profile {
+        profile::profile(source.endpoint, plan).await?
+    } else {
+        Vec::new()
+    };
+    let mut preflight = Preflight {
+        name: plan.name.to_string(),
+        environment: plan.environment,
+        source: found(&plan.source, source.survey),
+        target: found(&plan.target, target.survey),
+        possible: vec!["compare".into()],
+        findings,
+        estimate,
+        creates: creates(source.endpoint, target.endpoint, plan).await?,
+        builds: builds(source.survey, target.survey, plan),
+        profile,
+    };
+    if preflight.may_copy() {
+        preflight.possible.push("live copy".into());
+    }
+    Ok(preflight)
+}
+
+fn found(end: &EndPlan, survey: &Survey) -> EndFound {
+    EndFound {
+        end: end.clone(),
+        version: survey.version.clone(),
+        tables: survey.tables.len() as u32,
+        rows: survey.tables.iter().map(|table| table.rows).sum::<Rows>(),
+        bytes: survey.bytes,
+        properties: survey.properties.clone(),
+    }
+}
+
+/// Everything of ours, on the side it is made on.
+async fn creates(
+    source: &dyn Endpoint,
+    target: &dyn Endpoint,
+    plan: &Arc<Plan>,
+) -> Result<Vec<Object>> {
+    let mut objects = source.objects(Part::Capture, plan).await?;
+    for part in [Part::Ledger, Part::Gate] {
+        objects.extend(target.objects(part, plan).await?);
+    }
+    Ok(objects)
+}
+
+/// What the application needs on the target and is not there yet.
+fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
+    let there = |kind: &str, name: &str| {
+        let after = target
+            .tables
+            .iter()
+            .flat_map(|table| &table.after)
+            .chain(&target.rest);
+        after
+            .into_iter()
+            .any(|ddl| ddl.kind == kind && ddl.name.eq_ignore_ascii_case(name))
+    };
+    let build = |ddl: &Ddl, named: Option<&str>, after_copy: bool| Build {
+        kind: ddl.kind.clone(),
+        name: named.unwrap_or(&ddl.name).to_owned(),
+        // The adapter puts the target's name in its place while it builds.
+        sql: match named {
+            Some(name) => format!("-- its table is called {name} there\n{}", ddl.sql),
+            None => ddl.sql.clone(),
+        },
+        after_copy,
+    };
+    let mut builds = Vec::new();
+    for found in &source.tables {
+        let Some(table) = plan
+            .tables
+            .iter()
+            .find(|t| t.source == found.table.source && t.key().is_some())
+        else {
+            continue;
+        };
+        let named = (table.target != table.source).then_some(table.target.as_str());
+        if !target
+            .tables
+            .iter()
+            .any(|there| there.table.target.eq_ignore_ascii_case(&table.target))
+        {
+            builds.push(build(&found.create, named, false));
+        }
+        let missing = found
+            .after
+            .iter()
+            .filter(|ddl| !there(&ddl.kind, &ddl.name));
+        builds.extend(missing.map(|ddl| Build {
+            name: ddl.name.clone(),
+            ..build(ddl, named, true)
+        }));
+    }
+    let missing = source
+        .rest
+        .iter()
+        .filter(|ddl| !there(&ddl.kind, &ddl.name));
+    builds.extend(missing.map(|ddl| build(ddl, None, true)));
+    builds
+}
+
+/// A finding with its fixed parts.
+fn finding(code: &str, stage: crate::domain::finding::Stage, what: impl Into<String>) -> Finding {
+    Finding {
+        code: code.into(),
+        stage,
+        side: None,
+        table: None,
+        what: what.into(),
+        evidence: String::new(),
+        remedy: String::new(),
+        sql: Vec::new(),
+    }
+}

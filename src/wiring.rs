@@ -1,0 +1,32 @@
+//! L5: the one place that names concrete adapters.
+
+use crate::config::url::Url;
+use crate::db::Endpoint;
+use crate::db::sqlite;
+use crate::domain::fault::Result;
+use crate::domain::plan::Side;
+use std::sync::Arc;
+
+/// The adapter for a URL, as one side of a migration. Writes nothing.
+///
+/// # Errors
+/// A source that isn't there, or a database that can't be read.
+pub async fn open(url: &Url, side: Side) -> Result<Arc<dyn Endpoint>> {
+    match url {
+        Url::Sqlite(path) => sqlite::open(path, side).await,
+    }
+}
+
+/// What changes whenever somebody commits to the database; none where that can't be told.
+pub fn stamp(url: &Url) -> Option<String> {
+    match url {
+        Url::Sqlite(path) => sqlite::stamp::stamp(path),
+    }
+}
+
+/// What tells one database from all others, whatever its name; none while it doesn't exist.
+pub fn identity(url: &Url) -> Option<String> {
+    match url {
+        Url::Sqlite(path) => sqlite::stamp::identity(path),
+    }
+}
