@@ -12,6 +12,10 @@ pub mod journal; // L2: the durable record of facts: one writer, group commit, h
 
 pub mod engine; // L3: decides, records, publishes, acts
 
+pub mod tap; // L4: what a console hangs on, live or recorded
+
+pub mod attach; // L4: a console's end of the control socket (and L5: the engine's end)
+
 pub mod faces; // L4: state and events as text: no screen, no keys
 
 pub mod cli; // L5: the command line, one file a subcommand
