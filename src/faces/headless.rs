@@ -1,0 +1,47 @@
+//! The same events as lines, for a terminal without a screen, a log, CI.
+
+use crate::domain::event::{Event, Phase};
+use crate::domain::unit::At;
+use crate::state::migration::Migration;
+use crate::state::{pace, timeline};
+
+/// `14:03:22Z`: the wall clock's time in UTC.
+pub fn clock(at: At) -> String {
+    match jiff::Timestamp::from_millisecond(at.0) {
+        Ok(time) => time.strftime("%H:%M:%SZ").to_string(),
+        Err(_) => "--:--:--Z".into(),
+    }
+}
+
+/// One fact as a line; none for those that would drown the rest. `state` has it folded in already.
+pub fn line(event: &Event, state: &Migration) -> Option<String> {
+    let crate::domain::event::Body::Fact(fact) = &event.body else { return None };
+    let line = timeline::describe(event, fact, state)?;
+    Some(format!("{} {:<8} {}", clock(line.at), line.who, line.text))
+}
+
+/// How far it is, in one line.
+pub fn progress(state: &Migration) -> String {
+    let sample = &state.sample;
+    let drift = state.drift();
+    let lag = sample.lag.map_or_else(|| "not known".into(), |lag| lag.to_string());
+    let mut parts = vec![state.phase.label().to_string()];
+    if state.phase == Phase::Copy {
+        parts.push(format!("{:.1} % of rows", state.copied() * 100.0));
+        parts.push(format!("{} rows/s", sample.copy_rate));
+        if let pace::Eta::Between { low, high, .. } = pace::eta(state) {
+            parts.push(format!("left {low} to {high}"));
+        }
+    }
+    parts.push(format!("lag {lag}"));
+    parts.push(format!("equal {:.1} %", state.equal_part() * 100.0));
+    parts.push(format!("differ {}", drift.confirmed));
+    if !sample.held_by.is_empty() {
+        parts.push(format!("held by {}", sample.held_by));
+    }
+    if let Some(pause) = state.pauses.first() {
+        let word = if state.rested { "paused" } else { "pausing" };
+        parts.push(format!("{word}: {}", timeline::pause_words(&pause.reason, state)));
+    }
+    parts.join(" · ")
+}
