@@ -118,6 +118,8 @@ pub enum PauseReason {
     SourceReplaced(String),
     /// No room where the target lies.
     TargetFull,
+    /// Something failed in a way that trying again will not mend by itself; resuming tries again.
+    Failed(String),
     /// A change could not be applied; the text names the constraint.
     Parked(TableId, String),
 }

@@ -305,6 +305,7 @@ fn resume(state: &Migration, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault
             PauseReason::Operator
                 | PauseReason::StopAll
                 | PauseReason::Parked(..)
+                | PauseReason::Failed(_)
                 | PauseReason::TargetFull
         );
         if answerable {

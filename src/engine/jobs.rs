@@ -14,7 +14,7 @@ use super::{removal, repair, shadow};
 use crate::db::Writer;
 use crate::domain::event::{Fact, PauseReason};
 use crate::domain::fault::{Fault, Kind, Result};
-use crate::domain::id::RepairId;
+use crate::domain::id::{RepairId, TableId};
 use crate::domain::plan::Side;
 use crate::domain::sample::{Sample, ShadowLine};
 use crate::domain::unit::Bytes;
@@ -34,6 +34,14 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 const ROOM: Bytes = Bytes(64 << 20);
 /// How long stopping waits for tasks to come to rest; a landing that takes longer is found in the ledger next time.
 const REST: Duration = Duration::from_secs(10);
+
+/// What the tasks tell the supervisor of themselves.
+pub enum News {
+    /// The stream is open: what stands on it may start.
+    Opened(LaneHandle),
+    /// A task ended.
+    Ended(Ended),
+}
 
 /// A job's end.
 pub struct Ended {
@@ -57,7 +65,7 @@ pub struct Jobs {
     lane: Option<LaneHandle>,
     /// The way to write that recovery opened; the lane takes it.
     writer: Option<Box<dyn Writer>>,
-    ended: mpsc::Sender<Ended>,
+    news: mpsc::Sender<News>,
     due: mpsc::Sender<DueRequest>,
     gauges: watch::Sender<Gauges>,
     progress: watch::Sender<Progress>,
@@ -71,8 +79,8 @@ pub struct Jobs {
 
 /// The ends of channels that jobs are given.
 pub struct Lines {
-    /// Where jobs say that they ended.
-    pub ended: mpsc::Sender<Ended>,
+    /// Where tasks tell of themselves.
+    pub news: mpsc::Sender<News>,
     /// Where the verifier asks what is due.
     pub due: mpsc::Sender<DueRequest>,
     /// Rows in flight.
@@ -101,7 +109,7 @@ impl Jobs {
             tracker: TaskTracker::new(),
             lane: None,
             writer,
-            ended: lines.ended,
+            news: lines.news,
             due: lines.due,
             governor: Arc::new(governor),
             gauges,
@@ -112,6 +120,11 @@ impl Jobs {
             samples: lines.samples,
             probing: false,
         }
+    }
+
+    /// The stream is open.
+    pub fn opened(&mut self, lane: LaneHandle) {
+        self.lane = Some(lane);
     }
 
     /// The stream's handle, while it runs.
@@ -138,6 +151,10 @@ impl Jobs {
             }
         }
         for job in wanted {
+            // Nothing may still write while everything of ours is taken away.
+            if job == Job::Remove && self.running.keys().any(|running| *running != Job::Remove) {
+                continue;
+            }
             let waits = self
                 .again
                 .get(&job)
@@ -163,31 +180,32 @@ impl Jobs {
         match job {
             Job::Schema => self.spawn(job, stop, async move { schema::make(&site).await }),
             Job::Stream => {
-                // A stream that failed took its lease along: a new one is taken, so that nothing of the old can still write.
-                let writer = match self.writer.take() {
-                    Some(writer) => writer,
-                    None => match site.target.writer(&site.plan).await {
-                        Ok(writer) => writer,
-                        Err(fault) => return self.not_started(job, fault).await,
-                    },
-                };
-                let (lane, handle) = match Lane::open(site.clone(), writer).await {
-                    Ok(opened) => opened,
-                    Err(fault) => return self.not_started(job, fault).await,
-                };
-                self.lane = Some(handle.clone());
-                let sampler = Sampler {
-                    site: site.clone(),
-                    lane: handle,
-                    progress: self.progress.subscribe(),
-                    verified: self.verified.subscribe(),
-                    in_flight: self.in_flight.clone(),
-                    shadow: self.shadow.subscribe(),
-                    governor: Arc::clone(&self.governor),
-                    gauges: self.gauges.clone(),
-                    samples: self.samples.clone(),
-                };
+                let writer = self.writer.take();
+                let (gauges, samples, news) =
+                    (self.gauges.clone(), self.samples.clone(), self.news.clone());
+                let (progress, verified) = (self.progress.subscribe(), self.verified.subscribe());
+                let (in_flight, shadow) = (self.in_flight.clone(), self.shadow.subscribe());
+                let governor = Arc::clone(&self.governor);
                 self.spawn(job, stop.clone(), async move {
+                    // A stream that failed took its lease along: a new one is taken, so that nothing of the old still writes.
+                    let writer = match writer {
+                        Some(writer) => writer,
+                        None => site.retry(|| site.target.writer(&site.plan)).await?,
+                    };
+                    let (lane, handle) = Lane::open(site.clone(), writer).await?;
+                    let _ = news.send(News::Opened(handle.clone())).await;
+                    let lane_site = site.clone();
+                    let sampler = Sampler {
+                        site: lane_site,
+                        lane: handle,
+                        progress,
+                        verified,
+                        in_flight,
+                        shadow,
+                        governor,
+                        gauges,
+                        samples,
+                    };
                     let both = tokio::try_join!(lane.run(), sampler.run());
                     stop.cancel();
                     both.map(|_| ())
@@ -221,15 +239,24 @@ impl Jobs {
         let stop = site.stop.clone();
         match job {
             Job::Copy => {
-                let starts = starts(state, &lane.ledger().await?);
+                let left: Vec<TableId> = state
+                    .live_tables()
+                    .filter(|(_, _, t)| !t.complete)
+                    .map(|(id, _, _)| id)
+                    .collect();
                 self.progress.send_modify(|p| p.copying.clear());
-                let copier = Copier {
-                    site,
-                    lane,
-                    governor: Arc::clone(&self.governor),
-                    progress: self.progress.clone(),
-                };
-                self.spawn(job, stop, copier.run(starts));
+                let (governor, progress) = (Arc::clone(&self.governor), self.progress.clone());
+                self.spawn(job, stop, async move {
+                    let starts = starts(&left, &lane.ledger().await?);
+                    Copier {
+                        site,
+                        lane,
+                        governor,
+                        progress,
+                    }
+                    .run(starts)
+                    .await
+                });
             }
             Job::Verify => {
                 let bounds = journal.reader().await?;
@@ -302,36 +329,11 @@ impl Jobs {
         self.lives += 1;
         let life = self.lives;
         self.running.insert(job, Running { life, stop });
-        let ended = self.ended.clone();
+        let news = self.news.clone();
         self.tracker.spawn(async move {
             let result = task.await;
-            let _ = ended.send(Ended { job, life, result }).await;
+            let _ = news.send(News::Ended(Ended { job, life, result })).await;
         });
-    }
-
-    async fn not_started(&mut self, job: Job, fault: Fault) -> Result<()> {
-        self.again.insert(job, Instant::now());
-        if matches!(fault.kind, Kind::Own | Kind::InDoubt) {
-            return Err(fault);
-        }
-        self.lives += 1;
-        let life = self.lives;
-        self.running.insert(
-            job,
-            Running {
-                life,
-                stop: CancellationToken::new(),
-            },
-        );
-        let _ = self
-            .ended
-            .send(Ended {
-                job,
-                life,
-                result: Err(fault),
-            })
-            .await;
-        Ok(())
     }
 
     /// Takes a job's end in.
@@ -435,6 +437,10 @@ pub async fn trouble(site: &Site, fault: Fault) -> Report {
         "TARGET-FULL" => Report::Trouble(PauseReason::TargetFull),
         "SOURCE-REPLACED" | "CAPTURE-LOST" => {
             Report::Trouble(PauseReason::SourceReplaced(fault.what))
+        }
+        // A busy or unreachable database mends itself; anything else needs a person to look.
+        _ if !matches!(fault.kind, Kind::Transient) => {
+            Report::Trouble(PauseReason::Failed(fault.to_string()))
         }
         _ => {
             // The fault says what, not where: the end that answers is not the one.

@@ -137,12 +137,12 @@ pub async fn start(options: Options) -> Result<Engine> {
     let recovered = recover::recover(&state, &plan, &site.target).await?;
     let samples = watch::Sender::new(Arc::new(state.sample.clone()));
     let in_flight = watch::Sender::new(0);
-    let (ended, ended_in) = mpsc::channel(ASKS);
+    let (news, news_in) = mpsc::channel(ASKS);
     let (due, due_in) = mpsc::channel(1);
     let (asks, asks_in) = mpsc::channel(ASKS);
     let samples_in = samples.subscribe();
     let lines = Lines {
-        ended,
+        news,
         due,
         in_flight: in_flight.subscribe(),
         samples,
@@ -167,7 +167,7 @@ pub async fn start(options: Options) -> Result<Engine> {
         asks: asks_in,
         reports: reports_in,
         due: due_in,
-        ended: ended_in,
+        news: news_in,
     };
     let head = journal.head();
     let path = journal.path().to_path_buf();

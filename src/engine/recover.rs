@@ -5,7 +5,7 @@ use super::report::Report;
 use crate::db::{Endpoint, Ledger, Writer};
 use crate::domain::event::Phase;
 use crate::domain::fault::{Fault, Kind, Result};
-use crate::domain::id::ChunkId;
+use crate::domain::id::{ChunkId, TableId};
 use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use crate::state::migration::Migration;
@@ -87,20 +87,19 @@ fn behind(table: &str, journaled: u32, landed: u32) -> Fault {
         .hint("was the target restored from a backup? give this migration up and start a new one, or bring the target back")
 }
 
-/// Where the copy of each table goes on.
-pub fn starts(state: &Migration, ledger: &Ledger) -> Vec<Start> {
-    state
-        .live_tables()
-        .filter(|(_, _, t)| !t.complete)
+/// Where the copy of each of these tables goes on.
+pub fn starts(tables: &[TableId], ledger: &Ledger) -> Vec<Start> {
+    tables
+        .iter()
         .map(
-            |(table, _, _)| match ledger.last.iter().find(|(id, _, _)| *id == table) {
+            |table| match ledger.last.iter().find(|(id, _, _)| id == table) {
                 Some((_, no, hi)) => Start {
-                    table,
+                    table: *table,
                     no: no + 1,
                     lo: hi.clone(),
                 },
                 None => Start {
-                    table,
+                    table: *table,
                     no: 0,
                     lo: None,
                 },

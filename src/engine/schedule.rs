@@ -22,6 +22,8 @@ pub struct Schedule {
     in_flight: BTreeMap<ChunkId, (u32, u8)>,
     fresh_from: BTreeMap<TableId, u32>,
     cursor: Option<ChunkId>,
+    /// Chunks of the pass that were given out and not reported yet.
+    out: BTreeSet<ChunkId>,
     pass: Tally,
 }
 
@@ -149,6 +151,7 @@ impl Schedule {
                 break;
             }
         }
+        self.out = chunks.iter().copied().collect();
         chunks
     }
 
@@ -160,16 +163,17 @@ impl Schedule {
             let entry = self.in_flight.entry(chunk).or_default();
             *entry = (verdict.in_flight, entry.1.saturating_add(1));
         }
-        if self.cursor.is_none_or(|cursor| chunk > cursor) {
-            self.cursor = Some(chunk);
+        // What somebody asked for in between is no part of the pass: it would hide chunks that were left out.
+        if self.out.remove(&chunk) {
+            self.cursor = self.cursor.max(Some(chunk));
             self.pass.compared += 1;
             self.pass.source_rows += verdict.source_rows;
             self.pass.target_rows += verdict.target_rows;
-            self.pass.position = Some(
-                self.pass
-                    .position
-                    .map_or(verdict.position, |p| p.min(verdict.position)),
-            );
+            let oldest = self
+                .pass
+                .position
+                .map_or(verdict.position, |p| p.min(verdict.position));
+            self.pass.position = Some(oldest);
         }
     }
 
@@ -178,6 +182,7 @@ impl Schedule {
         if state.phase == Phase::Copy || !state.live_tables().all(|(_, _, t)| t.complete) {
             // Chunks of an unfinished map are no pass.
             self.cursor = None;
+            self.out.clear();
             self.pass = Tally::default();
             return None;
         }

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::decide::{self, Controls, Decision, Effect, Known};
-use super::jobs::{Ended, Jobs};
+use super::jobs::{Ended, Jobs, News};
 use super::lane::LaneHandle;
 use super::queries;
 use super::report::{Report, on_report};
@@ -88,7 +88,7 @@ pub(super) struct Inbox {
     pub asks: mpsc::Receiver<Ask>,
     pub reports: mpsc::Receiver<Report>,
     pub due: mpsc::Receiver<DueRequest>,
-    pub ended: mpsc::Receiver<Ended>,
+    pub news: mpsc::Receiver<News>,
 }
 
 /// One decision with whoever waits for it.
@@ -126,9 +126,19 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 Some(ask) = inbox.asks.recv() => inputs.push(Input::Ask(ask)),
-                Some(ended) = inbox.ended.recv() => match self.ended(ended).await? {
-                    Some(report) => inputs.push(Input::Report(report)),
-                    None => continue,
+                Some(news) = inbox.news.recv() => match news {
+                    News::Opened(lane) => {
+                        self.jobs.opened(lane);
+                        self.jobs.reconcile(&self.state, &self.site, &self.journal).await?;
+                        continue;
+                    }
+                    News::Ended(ended) => match self.ended(ended).await? {
+                        Some(report) => inputs.push(Input::Report(report)),
+                        None => {
+                            self.jobs.reconcile(&self.state, &self.site, &self.journal).await?;
+                            continue;
+                        }
+                    },
                 },
                 Some(report) = inbox.reports.recv() => inputs.push(Input::Report(report)),
                 Some(request) = inbox.due.recv() => {

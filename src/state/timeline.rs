@@ -392,6 +392,7 @@ pub fn pause_words(reason: &PauseReason, state: &Migration) -> String {
             table_name(*table, state)
         ),
         PauseReason::SourceReplaced(why) => format!("the source is not the database it was: {why}"),
+        PauseReason::Failed(why) => why.clone(),
         PauseReason::TargetFull => "no room left where the target lies".into(),
         PauseReason::Parked(table, why) => format!(
             "a change to {} could not be applied: {why}",

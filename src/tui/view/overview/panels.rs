@@ -122,6 +122,7 @@ fn pause_lines(s: &Scene, width: usize, pause: &Pause) -> Vec<Line<'static>> {
             "goes on by itself when it answers"
         }
         PauseReason::TargetFull => "goes on by itself when there is room",
+        PauseReason::Failed(_) => "P resumes: it tries again",
         PauseReason::SchemaChanged(_)
         | PauseReason::SourceReplaced(_)
         | PauseReason::Parked(..) => "waits for a person: Enter on its alert",
