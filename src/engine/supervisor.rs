@@ -132,13 +132,17 @@ impl Supervisor {
                         self.jobs.reconcile(&self.state, &self.site, &self.journal).await?;
                         continue;
                     }
-                    News::Ended(ended) => match self.ended(ended).await? {
-                        Some(report) => inputs.push(Input::Report(report)),
-                        None => {
+                    News::Ended(ended) => {
+                        // What a task reported before it ended decides whether it is wanted again.
+                        while let Ok(report) = inbox.reports.try_recv() {
+                            inputs.push(Input::Report(report));
+                        }
+                        inputs.extend(self.ended(ended).await?.map(Input::Report));
+                        if inputs.is_empty() {
                             self.jobs.reconcile(&self.state, &self.site, &self.journal).await?;
                             continue;
                         }
-                    },
+                    }
                 },
                 Some(report) = inbox.reports.recv() => inputs.push(Input::Report(report)),
                 Some(request) = inbox.due.recv() => {

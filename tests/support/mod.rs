@@ -156,8 +156,30 @@ impl Running {
 
     pub async fn state(&self) -> Arc<Migration> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.engine.asks.send(Ask::Snapshot(reply)).await.unwrap();
-        answer.await.unwrap()
+        let asked = self.engine.asks.send(Ask::Snapshot(reply)).await.is_ok();
+        match answer.await {
+            Ok(state) if asked => state,
+            _ => panic!(
+                "the engine has ended; its last facts:\n{}",
+                self.last_facts().await
+            ),
+        }
+    }
+
+    /// The end of the journal, for a test that fails.
+    async fn last_facts(&self) -> String {
+        let mut reader = tidegate::journal::Reader::open(&self.engine.journal)
+            .await
+            .unwrap();
+        let head = reader.head().await.unwrap().seq.0;
+        let events = reader
+            .events(Seq(head.saturating_sub(20).max(1)), 30)
+            .await
+            .unwrap();
+        events
+            .iter()
+            .map(|event| format!("{} {:?}\n", event.seq, event.body))
+            .collect()
     }
 
     /// Waits until the state is as asked for; shows it when it never is.
