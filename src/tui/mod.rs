@@ -35,4 +35,7 @@ use ratatui::layout::Rect;
 pub fn draw(p: &Picture, area: Rect, buf: &mut Buffer) {
     view::frame(p, area, buf);
     popup::draw(p, area, buf);
+    if std::ptr::eq(p.theme.glyphs, &theme::ASCII) {
+        widget::ascii::plain(area, buf);
+    }
 }

@@ -9,7 +9,7 @@ use crate::tui::lists;
 use crate::tui::model::{AskId, Loaded, Popup, Purpose, Screen, Tone, Ui};
 use crate::tui::scope;
 
-/// Questions on their way at a time.
+/// Questions on their way at a time for labels of the axis.
 const MOST: usize = 16;
 /// First keys of chunks that are remembered; they never change once a chunk has landed.
 const BOUNDS: usize = 4_096;
@@ -40,7 +40,10 @@ pub(super) fn wanted(ui: &mut Ui, scene: Scene, effects: &mut Vec<Effect>) {
 }
 
 fn ask(ui: &mut Ui, purpose: Purpose, query: Query, effects: &mut Vec<Effect>) -> bool {
-    if ui.asked.len() >= MOST || ui.asked.iter().any(|(_, p)| *p == purpose) {
+    let waits = ui.asked.iter().any(|(_, p)| *p == purpose);
+    // The axis asks for many; it must not keep a prompt's question waiting.
+    let axis = matches!(purpose, Purpose::Bounds(_));
+    if waits || axis && ui.asked.len() >= MOST {
         return false;
     }
     let id = ui.next_ask;

@@ -1,5 +1,6 @@
 //! Things drawn in more than one place: pure functions from values to text and styles.
 
+pub mod ascii;
 pub mod bar;
 pub mod chart;
 pub mod chunk_map;

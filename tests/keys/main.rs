@@ -1,0 +1,10 @@
+//! Keys as text against the console's update: what is sent, what is asked, what is said.
+
+#[path = "../screen/story.rs"]
+#[allow(dead_code)]
+mod story;
+
+mod acting;
+mod desk;
+mod looking;
+mod table;
