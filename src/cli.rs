@@ -1,12 +1,17 @@
 //! L5: the command line. One file a subcommand; this one lists them, and runs the one that was asked for.
 
+mod attach;
 mod check;
 pub mod complain;
 mod completions;
+pub mod demo;
 pub mod ends;
+mod engine;
 mod explain;
+mod host;
 mod init;
 pub mod planned;
+mod run;
 mod verify;
 pub mod world;
 
@@ -52,18 +57,27 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A live migration between two real SQLite files with an application writing; no server, no config
+    Demo(demo::Options),
     /// Look at two databases and write a commented config
     Init(init::Options),
     /// What a plan would do, and what stands in its way; changes nothing
     Check(check::Options),
     /// Compare two databases to the row, reading only
     Verify(verify::Options),
+    /// Start the engine in the background, or find it, and attach the console
+    Run(run::Options),
+    /// The engine in the foreground, without a screen
+    Engine(engine::Options),
     /// What a finding's or an error's code means, and what is safe to do
     Explain(explain::Options),
     /// A completion script for your shell
     Completions(completions::Options),
     /// The manual page
     Man,
+    /// The demo's application
+    #[command(hide = true)]
+    DemoApp(demo::AppArgs),
 }
 
 /// Runs what the process was called with.
@@ -91,6 +105,10 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command, world: &World) -> Result<Exit> {
     match command {
+        Command::Demo(options) => demo::run(&options, world).await,
+        Command::DemoApp(options) => demo::application(&options),
+        Command::Run(options) => run::run(&options, world).await,
+        Command::Engine(options) => engine::run(&options, world).await,
         Command::Init(options) => init::run(&options, world).await,
         Command::Check(options) => check::run(&options, world).await,
         Command::Verify(options) => verify::run(&options, world).await,

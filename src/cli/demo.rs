@@ -91,7 +91,10 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     if !(0.1..=100.0).contains(&options.speed) {
         return Err(Fault::new(Kind::Usage, "--speed takes 0.1 to 100"));
     }
-    let mut scenario = Scenario::load(&options.scenario).map_err(|error| Fault { kind: Kind::Usage, ..told(error) })?;
+    let mut scenario = Scenario::load(&options.scenario).map_err(|error| Fault {
+        kind: Kind::Usage,
+        ..told(error)
+    })?;
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     scenario.rows = options.rows.unwrap_or(scenario.rows);
     let screen = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -120,17 +123,33 @@ pub struct Played {
     /// Files are to stay.
     pub keep: bool,
     /// Rows that were damaged from outside.
-    pub damaged: u32,
+    pub damaged: u64,
     /// Times the engine was killed.
     pub kills: u32,
 }
 
-async fn play(stage: &Stage, scenario: Scenario, options: &Options, world: &World, headless: bool) -> Result<Played> {
-    let overlay = watch::Sender::new(Overlay { demo: !options.keep, ..Overlay::default() });
+async fn play(
+    stage: &Stage,
+    scenario: Scenario,
+    options: &Options,
+    world: &World,
+    headless: bool,
+) -> Result<Played> {
+    let overlay = watch::Sender::new(Overlay {
+        demo: !options.keep,
+        ..Overlay::default()
+    });
     let seen = overlay.subscribe();
     let stop = CancellationToken::new();
     let auto = options.auto || headless;
-    let director = Director::new(stage, scenario, auto, options.speed, overlay, headless.then(|| world.clone()));
+    let director = Director::new(
+        stage,
+        scenario,
+        auto,
+        options.speed,
+        overlay,
+        headless.then(|| world.clone()),
+    );
     if headless {
         let interrupted = tokio::signal::ctrl_c();
         return tokio::select! {
@@ -138,9 +157,12 @@ async fn play(stage: &Stage, scenario: Scenario, options: &Options, world: &Worl
             _ = interrupted => Err(Fault::new(Kind::Interrupted, "the demo was interrupted; its files are gone")),
         };
     }
-    let wish = attach::Wish { overlay: Some(seen), ..attach::Wish::default() };
+    let wish = attach::Wish {
+        overlay: Some(seen),
+        ..attach::Wish::default()
+    };
     let directing = director.direct(stop.clone());
-    let showing = attach::show(stage.dir(), world, wish, &stage.console());
+    let showing = attach::show(stage.dir(), world, wish);
     tokio::pin!(directing, showing);
     let mut played = None;
     let left = loop {
@@ -159,5 +181,6 @@ async fn play(stage: &Stage, scenario: Scenario, options: &Options, world: &Worl
 }
 
 fn folder_failed(error: std::io::Error, at: &std::path::Path) -> Fault {
-    own(&format!("cannot write to {}", at.display()), error).hint("try --dir with a folder that can be written")
+    own(&format!("cannot write to {}", at.display()), error)
+        .hint("try --dir with a folder that can be written")
 }

@@ -1,7 +1,7 @@
 //! `tidegate engine`: the engine in the foreground, without a screen: for systemd, containers and CI.
 
-use super::ends::Planned;
 use super::host::Host;
+use super::planned::{self, Planned};
 use super::world::{Exit, World};
 use crate::config::plan;
 use crate::domain::event::{Body, Event, Phase};
@@ -73,17 +73,26 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         let _ = nix::unistd::setsid();
     }
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| "warn,tidegate=info".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
+                .unwrap_or_else(|_| "warn,tidegate=info".into()),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let planned = Planned::load(&options.config).await?;
-    let dir = StateDir::new(world.state_root(planned.config.state_dir.as_deref())?, &planned.config.name);
+    let planned = planned::load(&options.config, world).await?;
+    let dir = planned.state.clone();
     dir.create()?;
     let started = begin(&planned, &dir, options.until.map(Phase::from)).await?;
     let host = Host::open(&planned.config, &dir, &started)?;
-    std::fs::write(dir.pid(), std::process::id().to_string()).map_err(|cause| super::world::own("the pid file can't be written", cause))?;
-    let followed = follow(world, &started, options.json);
+    std::fs::write(dir.pid(), std::process::id().to_string())
+        .map_err(|cause| super::world::own("the pid file can't be written", cause))?;
+    let followed = follow(
+        world,
+        started.journal.clone(),
+        started.head.clone(),
+        options.json,
+    );
     let signals = heed_signals(started.stop.clone());
     let mut done = started.done;
     let mut interrupted = false;
@@ -106,7 +115,13 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let exit = result.map_err(|cause| super::world::own("the engine broke", cause))??;
     world.aside(&last_words(exit, &planned));
     if interrupted {
-        return Err(Fault::new(Kind::Interrupted, format!("{} was parked; it resumes where it stopped", planned.config.name)));
+        return Err(Fault::new(
+            Kind::Interrupted,
+            format!(
+                "{} was parked; it resumes where it stopped",
+                planned.config.name
+            ),
+        ));
     }
     Ok(Exit::Done)
 }
@@ -114,28 +129,59 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
 /// Starts the engine on the plan as it is now, or as the journal has it with what may change live.
 async fn begin(planned: &Planned, dir: &StateDir, until: Option<Phase>) -> Result<engine::Engine> {
     let known = journaled(dir).await?;
-    let begun = known.as_ref().is_some_and(|state| state.engine_starts > 0 && state.phase != Phase::Plan);
+    let begun = known
+        .as_ref()
+        .is_some_and(|state| state.engine_starts > 0 && state.phase != Phase::Plan);
     let ends = &planned.ends;
-    let ask = preflight::Ask { begun, profile: false };
-    let source = preflight::End { endpoint: ends.source.as_ref(), survey: &ends.ours };
-    let target = preflight::End { endpoint: ends.target.as_ref(), survey: &ends.theirs };
+    let ask = preflight::Ask {
+        begun,
+        profile: false,
+    };
+    let source = preflight::End {
+        endpoint: ends.source.as_ref(),
+        survey: &ends.ours,
+    };
+    let target = preflight::End {
+        endpoint: ends.target.as_ref(),
+        survey: &ends.theirs,
+    };
     let found = preflight::run(source, target, &planned.plan, ask).await?;
-    let blocks: Vec<_> = found.findings.iter().filter(|f| f.stage == Stage::BlocksCopy).collect();
+    let blocks: Vec<_> = found
+        .findings
+        .iter()
+        .filter(|f| f.stage == Stage::BlocksCopy)
+        .collect();
     if let Some(first) = blocks.first() {
-        let more = if blocks.len() > 1 { format!(" (and {} more)", blocks.len() - 1) } else { String::new() };
-        return Err(Fault::new(Kind::Blocked, format!("a live copy is blocked: {}{more}", first.what))
-            .code(first.code.clone())
-            .cause(first.evidence.clone())
-            .hint(format!("tidegate check -c {} shows all of it", planned.config.path.display())));
+        let more = if blocks.len() > 1 {
+            format!(" (and {} more)", blocks.len() - 1)
+        } else {
+            String::new()
+        };
+        return Err(Fault::new(
+            Kind::Blocked,
+            format!("a live copy is blocked: {}{more}", first.what),
+        )
+        .code(first.code.clone())
+        .cause(first.evidence.clone())
+        .hint(format!(
+            "tidegate check -c {} shows all of it",
+            planned.config.path.display()
+        )));
     }
     let (plan, changed) = match known.and_then(|state| state.plan) {
         None => ((*planned.plan).clone(), Vec::new()),
         Some(old) => {
             let diff = plan::diff(&old, &planned.plan);
             if let Some(key) = diff.refused.first() {
-                return Err(Fault::new(Kind::Usage, format!("{key} can't change while {} is under way", old.name))
-                    .cause(format!("the config differs from the journal in: {}", diff.refused.join(", ")))
-                    .hint("put it back, or give this migration up and start one with a new name"));
+                return Err(Fault::new(
+                    Kind::Usage,
+                    format!("{key} can't change while {} is under way", old.name),
+                )
+                .cause(format!(
+                    "the config differs from the journal in: {}",
+                    diff.refused.join(", ")
+                ))
+                .hint("put it back, or give this migration up and start one with a new name"));
             }
             (diff.merged, diff.live)
         }
@@ -170,11 +216,15 @@ pub async fn journaled(dir: &StateDir) -> Result<Option<Migration>> {
 }
 
 /// Tells what happens, in lines or as JSON, from the journal: what is told is durable.
-async fn follow(world: &World, started: &engine::Engine, json: bool) -> Result<()> {
-    let mut reader = Reader::open(&started.journal).await?;
+async fn follow(
+    world: &World,
+    journal: PathBuf,
+    mut head: tokio::sync::watch::Receiver<Seq>,
+    json: bool,
+) -> Result<()> {
+    let mut reader = Reader::open(&journal).await?;
     let mut state = Migration::default();
-    let mut head = started.head.clone();
-    let mut told = started.head.borrow().0;
+    let mut told = head.borrow().0;
     let mut timer = tokio::time::interval(PROGRESS);
     let mut last_progress = String::new();
     loop {
@@ -186,9 +236,11 @@ async fn follow(world: &World, started: &engine::Engine, json: bool) -> Result<(
             }
             told = event.seq.0;
             if json {
-                let line = serde_json::to_string(event).map_err(|cause| super::world::own("an event has no JSON", cause))?;
+                let line = serde_json::to_string(event)
+                    .map_err(|cause| super::world::own("an event has no JSON", cause))?;
                 world.say(&format!("{line}\n"))?;
-            } else if let (Body::Fact(_), Some(line)) = (&event.body, headless::line(event, &state)) {
+            } else if let (Body::Fact(_), Some(line)) = (&event.body, headless::line(event, &state))
+            {
                 world.say(&format!("{line}\n"))?;
             }
         }
@@ -210,7 +262,10 @@ async fn follow(world: &World, started: &engine::Engine, json: bool) -> Result<(
 
 /// SIGTERM parks; so does SIGINT, which counts as interrupted (true).
 async fn heed_signals(stop: tokio_util::sync::CancellationToken) -> bool {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     let by_hand = tokio::select! {
@@ -225,10 +280,14 @@ fn last_words(exit: engine::Exit, planned: &Planned) -> String {
     let name = &planned.config.name;
     let file = planned.config.path.display();
     match exit {
-        engine::Exit::Over => format!("{name} has ended. tidegate report {name} tells what happened"),
+        engine::Exit::Over => {
+            format!("{name} has ended. tidegate report {name} tells what happened")
+        }
         engine::Exit::Reached | engine::Exit::Parked => {
             let log = match planned.plan.source.engine {
-                domain::plan::Engine::Sqlite | domain::plan::Engine::Sim => "the source's change log grows meanwhile, until its disk is full",
+                domain::plan::Engine::Sqlite | domain::plan::Engine::Sim => {
+                    "the source's change log grows meanwhile, until its disk is full"
+                }
             };
             format!("{name} is parked; {log}. resume: tidegate run -c {file}")
         }

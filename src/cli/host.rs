@@ -69,7 +69,11 @@ impl Host {
             }
         });
         let server = tokio::spawn(server.run(stop.clone()));
-        Ok(Self { stop, server, bridge })
+        Ok(Self {
+            stop,
+            server,
+            bridge,
+        })
     }
 
     /// Says goodbye to the consoles and removes the socket.

@@ -1,8 +1,7 @@
 //! `tidegate run`: starts the engine in the background, or finds it, and attaches the console.
 
-use super::ends::Planned;
 use super::world::{Exit, World, own};
-use super::{attach, engine};
+use super::{attach, engine, planned};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::journal::paths::StateDir;
 use clap::Args;
@@ -28,23 +27,52 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts or finds the engine, then attaches.
 pub async fn run(options: &Options, world: &World) -> Result<Exit> {
-    let planned = Planned::load(&options.config).await?;
-    let dir = StateDir::new(world.state_root(planned.config.state_dir.as_deref())?, &planned.config.name);
+    let planned = planned::load(&options.config, world).await?;
+    let dir = planned.state.clone();
     if listens(&dir) {
-        world.aside(&format!("{} runs already: attaching to it", planned.config.name));
+        world.aside(&format!(
+            "{} runs already: attaching to it",
+            planned.config.name
+        ));
     } else {
         if let Some(state) = engine::journaled(&dir).await?.filter(|state| state.over()) {
-            return Err(Fault::new(Kind::Usage, format!("{} has ended ({})", state.name(), state.phase.label()))
-                .hint(format!("tidegate report {} tells what happened; a new migration needs a name of its own", state.name())));
+            return Err(Fault::new(
+                Kind::Usage,
+                format!("{} has ended ({})", state.name(), state.phase.label()),
+            )
+            .hint(format!(
+                "tidegate report {} tells what happened; a new migration needs a name of its own",
+                state.name()
+            )));
         }
         dir.create()?;
-        let pid = start(&options.config, &dir, world, planned.config.state_dir.as_deref()).await?;
-        world.aside(&format!("engine started: pid {pid} on {}, log {}, survives logout: {}", host(), dir.log().display(), survives()));
+        let pid = start(
+            &options.config,
+            &dir,
+            world,
+            planned.config.state_dir.as_deref(),
+        )
+        .await?;
+        world.aside(&format!(
+            "engine started: pid {pid} on {}, log {}, survives logout: {}",
+            host(),
+            dir.log().display(),
+            survives()
+        ));
     }
     if options.no_console {
         return Ok(Exit::Done);
     }
-    attach::console(&dir, world, attach::Wish::default(), &planned.config).await
+    attach::console(
+        &dir,
+        world,
+        attach::Wish {
+            console: planned.config.console.clone(),
+            keys: planned.config.keys.clone(),
+            ..attach::Wish::default()
+        },
+    )
+    .await
 }
 
 /// Whether an engine lets consoles in there.
@@ -53,9 +81,19 @@ pub fn listens(dir: &StateDir) -> bool {
 }
 
 /// Starts an engine that outlives this process, and waits until it lets consoles in.
-async fn start(config: &Path, dir: &StateDir, world: &World, configured: Option<&Path>) -> Result<u32> {
+async fn start(
+    config: &Path,
+    dir: &StateDir,
+    world: &World,
+    configured: Option<&Path>,
+) -> Result<u32> {
     let failed = |cause: std::io::Error| own("the engine can't be started", cause);
-    let mut log = std::fs::OpenOptions::new().create(true).append(true).read(true).open(dir.log()).map_err(failed)?;
+    let mut log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(dir.log())
+        .map_err(failed)?;
     let from = log.seek(SeekFrom::End(0)).map_err(failed)?;
     let program = std::env::current_exe().map_err(failed)?;
     let mut child = Command::new(program)
@@ -88,7 +126,9 @@ async fn start(config: &Path, dir: &StateDir, world: &World, configured: Option<
 /// What an engine that ended at once had to say, in its own words.
 fn said(log: &mut std::fs::File, from: u64, code: Option<i32>, dir: &StateDir) -> Fault {
     let mut text = String::new();
-    let read = log.seek(SeekFrom::Start(from)).and_then(|_| log.read_to_string(&mut text));
+    let read = log
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| log.read_to_string(&mut text));
     let kind = match code {
         Some(2) => Kind::Usage,
         Some(4) => Kind::InDoubt,
@@ -112,17 +152,33 @@ fn said(log: &mut std::fs::File, from: u64, code: Option<i32>, dir: &StateDir) -
 
 fn gave_up(child: &mut Child, dir: &StateDir) -> Fault {
     let pid = child.id();
-    Fault::new(Kind::Own, format!("the engine (pid {pid}) has not let anybody in for {} s", PATIENCE.as_secs()))
-        .hint(format!("it may still be reading; its log: {}", dir.log().display()))
+    Fault::new(
+        Kind::Own,
+        format!(
+            "the engine (pid {pid}) has not let anybody in for {} s",
+            PATIENCE.as_secs()
+        ),
+    )
+    .hint(format!(
+        "it may still be reading; its log: {}",
+        dir.log().display()
+    ))
 }
 
 fn host() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this host".into())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "this host".into())
 }
 
 /// Whether the engine goes on when its starter logs out: systemd may end what a login has started.
 fn survives() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name).unwrap_or_default();
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map(|u| u.name)
+        .unwrap_or_default();
     let login = std::env::var_os("XDG_SESSION_ID").is_some();
     if !login || Path::new("/var/lib/systemd/linger").join(&user).exists() {
         "yes".into()

@@ -1,5 +1,6 @@
 //! Repair: landing a set of keys again from the source, through the lane, in order with the stream. And its undo.
 
+use super::clock::Watch;
 use super::lane::{ChunkRead, LaneHandle};
 use super::report::Report;
 use super::site::Site;
@@ -9,7 +10,8 @@ use crate::domain::event::Fact;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, RepairId, TableId};
 use crate::domain::key::{Key, Pick};
-use crate::domain::unit::Bytes;
+use crate::domain::plan::Side;
+use crate::domain::unit::{Bytes, Span};
 use crate::domain::value::Row;
 use crate::journal::Reader;
 use crate::journal::undo::UndoFile;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 const AT_ONCE: usize = 500;
 /// Bytes of rows read for one such transaction.
 const BYTES: Bytes = Bytes(32 << 20);
+/// How long putting a guard back may take.
+const GUARD_BUDGET: Span = Span::seconds(5);
 /// Most differing keys known of one chunk before it is compared anew for them.
 const KEYS_OF_CHUNK: u32 = 1_000;
 
@@ -56,6 +60,7 @@ pub async fn repair(
             }
         }
     }
+    guard(site, table).await?;
     let fact = Fact::Repaired {
         repair,
         inserted,

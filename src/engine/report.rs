@@ -152,8 +152,9 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
             }
         }
         Report::Made(side, what, took) => {
+            // Making is done again after a crash and changes nothing then; what was put back is told each time.
             let known = state.made.iter().any(|(s, w)| s == side && w == what);
-            if !known {
+            if !known || what.ends_with(", again") {
                 facts.push(Fact::Made {
                     side: *side,
                     what: what.clone(),

@@ -3,6 +3,7 @@
 use crate::domain::event::{Event, Phase};
 use crate::domain::unit::At;
 use crate::state::migration::Migration;
+use crate::state::timeline::Line;
 use crate::state::{pace, timeline};
 
 /// `14:03:22Z`: the wall clock's time in UTC.
@@ -15,16 +16,25 @@ pub fn clock(at: At) -> String {
 
 /// One fact as a line; none for those that would drown the rest. `state` has it folded in already.
 pub fn line(event: &Event, state: &Migration) -> Option<String> {
-    let crate::domain::event::Body::Fact(fact) = &event.body else { return None };
-    let line = timeline::describe(event, fact, state)?;
-    Some(format!("{} {:<8} {}", clock(line.at), line.who, line.text))
+    state
+        .timeline
+        .back()
+        .filter(|line| line.seq == event.seq)
+        .map(text)
+}
+
+/// A line of the timeline as text.
+pub fn text(line: &Line) -> String {
+    format!("{} {:<8} {}", clock(line.at), line.who, line.text)
 }
 
 /// How far it is, in one line.
 pub fn progress(state: &Migration) -> String {
     let sample = &state.sample;
     let drift = state.drift();
-    let lag = sample.lag.map_or_else(|| "not known".into(), |lag| lag.to_string());
+    let lag = sample
+        .lag
+        .map_or_else(|| "not known".into(), |lag| lag.to_string());
     let mut parts = vec![state.phase.label().to_string()];
     if state.phase == Phase::Copy {
         parts.push(format!("{:.1} % of rows", state.copied() * 100.0));
@@ -41,7 +51,10 @@ pub fn progress(state: &Migration) -> String {
     }
     if let Some(pause) = state.pauses.first() {
         let word = if state.rested { "paused" } else { "pausing" };
-        parts.push(format!("{word}: {}", timeline::pause_words(&pause.reason, state)));
+        parts.push(format!(
+            "{word}: {}",
+            timeline::pause_words(&pause.reason, state)
+        ));
     }
     parts.join(" · ")
 }

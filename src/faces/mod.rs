@@ -3,4 +3,5 @@
 
 pub mod check;
 pub mod compared;
+pub mod headless;
 pub mod paint;

@@ -46,7 +46,14 @@ pub struct Director<'a> {
 
 impl<'a> Director<'a> {
     /// With a screen the overlay is drawn; without one everything is told as lines.
-    pub fn new(stage: &'a Stage, scenario: Scenario, auto: bool, speed: f64, overlay: watch::Sender<Overlay>, lines: Option<World>) -> Self {
+    pub fn new(
+        stage: &'a Stage,
+        scenario: Scenario,
+        auto: bool,
+        speed: f64,
+        overlay: watch::Sender<Overlay>,
+        lines: Option<World>,
+    ) -> Self {
         Self {
             stage,
             stepper: Stepper::new(&scenario, auto),
@@ -65,10 +72,20 @@ impl<'a> Director<'a> {
     /// Plays until the story is told or the screen is left.
     pub async fn direct(mut self, stop: CancellationToken) -> Result<Played> {
         // Without a screen this is the only console, and leads; beside a screen it is the person's other hand.
-        let role = if self.auto { Role::Operator } else { Role::Observer };
-        let from = if self.lines.is_some() { "demo" } else { crate::engine::decide::SEND };
-        let mut client = Client::attach(self.stage.dir().socket(), Greeting::new(role, from)).await?;
-        let mut counting = witness::Running::new(&crate::demo::app::ack::path(&self.stage.control()));
+        let role = if self.auto {
+            Role::Operator
+        } else {
+            Role::Observer
+        };
+        let from = if self.lines.is_some() {
+            "demo"
+        } else {
+            crate::engine::decide::SEND
+        };
+        let mut client =
+            Client::attach(self.stage.dir().socket(), Greeting::new(role, from)).await?;
+        let mut counting =
+            witness::Running::new(&crate::demo::app::ack::path(&self.stage.control()));
         let began = Instant::now();
         let mut timer = tokio::time::interval(LOOK);
         let (mut counted_at, mut told_at) = (began, began);
@@ -107,6 +124,14 @@ impl<'a> Director<'a> {
     fn hear(&mut self, tapped: Tapped) -> Result<()> {
         match tapped {
             Tapped::Snapshot(state) => {
+                // What happened while nobody listened is told now.
+                for line in state
+                    .timeline
+                    .iter()
+                    .filter(|line| line.seq > self.state.seq)
+                {
+                    self.say(&headless::text(line))?;
+                }
                 self.state = (*state).clone();
                 self.link = true;
             }
@@ -125,13 +150,18 @@ impl<'a> Director<'a> {
     }
 
     fn say(&self, line: &str) -> Result<()> {
-        self.lines.as_ref().map_or(Ok(()), |world| world.say(&format!("{line}\n")))
+        self.lines
+            .as_ref()
+            .map_or(Ok(()), |world| world.say(&format!("{line}\n")))
     }
 
     fn observe(&self) -> Observed {
         let state = &self.state;
         let repaired = !state.repairs.is_empty()
-            && state.repairs.values().all(|r| matches!(r.state, RepairState::Done { .. }))
+            && state
+                .repairs
+                .values()
+                .all(|r| matches!(r.state, RepairState::Done { .. }))
             && state.drift().confirmed == 0;
         Observed {
             copied: state.copied(),
@@ -142,13 +172,19 @@ impl<'a> Director<'a> {
             paused: state.rested && state.paused(),
             engine_gone: !self.link,
             differ: state.drift().confirmed,
-            owner: if state.owner() == Owner::Target { Owned::Target } else { Owned::Source },
+            owner: if state.owner() == Owner::Target {
+                Owned::Target
+            } else {
+                Owned::Source
+            },
             pressed: Vec::new(),
         }
     }
 
     fn witness(&mut self, counting: &mut witness::Running) -> String {
-        let Ok(status) = witness::status(&self.stage.control()) else { return String::new() };
+        let Ok(status) = witness::status(&self.stage.control()) else {
+            return String::new();
+        };
         let lost = counting.look(&self.stage.source()).ok();
         let line = witness::caption(&status, lost);
         self.overlay.send_modify(|o| o.witness.clone_from(&line));
@@ -157,7 +193,10 @@ impl<'a> Director<'a> {
 
     /// Starts the engine again that was killed.
     fn revive(&mut self) -> Result<()> {
-        if self.dead_since.is_some_and(|since| since.elapsed() >= DEAD_FOR) {
+        if self
+            .dead_since
+            .is_some_and(|since| since.elapsed() >= DEAD_FOR)
+        {
             self.dead_since = None;
             self.stage.start_engine()?;
         }
@@ -221,11 +260,19 @@ impl<'a> Director<'a> {
             Auto::Press(_) => return Ok(()),
         };
         self.sent += 1;
-        client.send(Ask::Command { id: CommandId(self.sent), seen: self.state.seq, command, reason: None })
+        client.send(Ask::Command {
+            id: CommandId(self.sent),
+            seen: self.state.seq,
+            command,
+            reason: None,
+        })
     }
 }
 
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> crate::demo::error::Result<T> + Send + 'static) -> Result<T> {
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> crate::demo::error::Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| crate::cli::world::own("the demo broke", e))?.map_err(told)
+    done.map_err(|e| crate::cli::world::own("the demo broke", e))?
+        .map_err(told)
 }

@@ -47,14 +47,21 @@ pub async fn tell(stage: Stage, played: Played, options: &Options, world: &World
         journal.display()
     ))?;
     let judged = options.headless || options.auto || played.finished;
-    Ok(if good || !(judged && asked) { Exit::Done } else { Exit::Differs })
+    Ok(if good || !(judged && asked) {
+        Exit::Done
+    } else {
+        Exit::Differs
+    })
 }
 
 /// Waits until the target holds everything the application wrote; false when it does not come to that (a copy that was left
 /// half way).
 async fn drained(stage: &Stage) -> bool {
     let look = async {
-        let mut client = Client::attach(stage.dir().socket(), Greeting::new(Role::Observer, "demo")).await.ok()?;
+        let mut client =
+            Client::attach(stage.dir().socket(), Greeting::new(Role::Observer, "demo"))
+                .await
+                .ok()?;
         let mut state = Migration::default();
         while let Some(tapped) = client.next().await {
             match tapped {
@@ -63,22 +70,37 @@ async fn drained(stage: &Stage) -> bool {
                 Tapped::Sample(sample) => state.measure(&sample),
                 _ => {}
             }
+            if state.plan.is_none() {
+                continue;
+            }
             if state.phase < crate::domain::event::Phase::CatchUp || state.paused() {
                 return Some(false);
             }
             // Fresh means measured after the application had stopped: two looks at one head.
-            if state.synced_and_equal() && state.sample.waiting == 0 && state.sample.applied == state.sample.head {
+            if state.synced_and_equal()
+                && state.sample.waiting == 0
+                && state.sample.applied == state.sample.head
+            {
                 return Some(true);
             }
         }
         None
     };
     tokio::time::sleep(Duration::from_millis(600)).await;
-    tokio::time::timeout(DRAIN, look).await.ok().flatten().unwrap_or(false)
+    tokio::time::timeout(DRAIN, look)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(false)
 }
 
 /// The count, and whether it is good; the second part: whether equality could be asked for at all.
-async fn count(stage: &Stage, played: &Played, drained: bool, world: &World) -> Result<(bool, bool)> {
+async fn count(
+    stage: &Stage,
+    played: &Played,
+    drained: bool,
+    world: &World,
+) -> Result<(bool, bool)> {
     let (acks, source, target) = (ack::path(&stage.control()), stage.source(), stage.target());
     let on_source = witnessed(&acks, &source).await?;
     let mut good = whole(&on_source);
@@ -90,19 +112,29 @@ async fn count(stage: &Stage, played: &Played, drained: bool, world: &World) -> 
         let comparison = compared(source, target).await?;
         good &= comparison.equal();
         let rows = Rows(comparison.rows());
-        let verdict = if comparison.equal() { "equal".to_string() } else { format!("NOT EQUAL\n{comparison}") };
-        world.say(&format!("      shop-old and shop-new, row by row, {rows} rows: {verdict}\n"))?;
+        let verdict = if comparison.equal() {
+            "equal".to_string()
+        } else {
+            format!("NOT EQUAL\n{comparison}")
+        };
+        world.say(&format!(
+            "      shop-old and shop-new, row by row, {rows} rows: {verdict}\n"
+        ))?;
     } else {
         world.say("      the copy was not complete, or rows differed: shop-old and shop-new were not compared\n")?;
     }
     let audit = chain::audit(&stage.dir().journal(), None).await?;
-    good &= audit.holds() && played.late.is_empty();
+    good &= audit.verdict.holds() && played.late.is_empty();
     world.say(&format!(
         "      {} kill -9 survived, {} damaged rows; the record: {} events, hash chain {}\n",
         played.kills,
         played.damaged,
         Rows(audit.records),
-        if audit.holds() { "intact" } else { "BROKEN" },
+        if audit.verdict.holds() {
+            "intact"
+        } else {
+            "BROKEN"
+        },
     ))?;
     for step in &played.late {
         world.say(&format!("      never came true in time: {step}\n"))?;
@@ -113,12 +145,17 @@ async fn count(stage: &Stage, played: &Played, drained: bool, world: &World) -> 
 async fn witnessed(acks: &std::path::Path, database: &std::path::Path) -> Result<Witnessed> {
     let (acks, database) = (acks.to_path_buf(), database.to_path_buf());
     let counted = tokio::task::spawn_blocking(move || witness::count(&acks, &database)).await;
-    counted.map_err(|e| crate::cli::world::own("the witness broke", e))?.map_err(told)
+    counted
+        .map_err(|e| crate::cli::world::own("the witness broke", e))?
+        .map_err(told)
 }
 
 async fn compared(a: std::path::PathBuf, b: std::path::PathBuf) -> Result<Comparison> {
-    let compared = tokio::task::spawn_blocking(move || compare::compare(&a, &b, &["tidegate_*"])).await;
-    compared.map_err(|e| crate::cli::world::own("the compare broke", e))?.map_err(told)
+    let compared =
+        tokio::task::spawn_blocking(move || compare::compare(&a, &b, &["tidegate_*"])).await;
+    compared
+        .map_err(|e| crate::cli::world::own("the compare broke", e))?
+        .map_err(told)
 }
 
 fn whole(w: &Witnessed) -> bool {

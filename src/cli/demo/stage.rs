@@ -2,7 +2,6 @@
 
 use super::{Options, folder_failed, told};
 use crate::cli::world::{World, own};
-use crate::config::written::Console;
 use crate::demo::app::control::{self, Command as AppCommand};
 use crate::demo::scenario::Scenario;
 use crate::demo::shop;
@@ -63,10 +62,14 @@ impl Stage {
     async fn begin(&mut self, scenario: &Scenario) -> Result<()> {
         let (source, rows, seed) = (self.source(), scenario.rows, scenario.seed);
         let built = tokio::task::spawn_blocking(move || shop::build(&source, rows, seed)).await;
-        self.rows = built.map_err(|e| own("the shop can't be built", e))?.map_err(told)?.rows();
+        self.rows = built
+            .map_err(|e| own("the shop can't be built", e))?
+            .map_err(told)?
+            .rows();
         self.start_app(scenario)?;
         let config = config(self, scenario);
-        std::fs::write(self.config(), config).map_err(|error| folder_failed(error, &self.folder))?;
+        std::fs::write(self.config(), config)
+            .map_err(|error| folder_failed(error, &self.folder))?;
         self.dir.create()?;
         self.start_engine()?;
         let began = Instant::now();
@@ -77,7 +80,10 @@ impl Stage {
             };
             if ended || began.elapsed() > PATIENCE {
                 let log = std::fs::read_to_string(self.dir.log()).unwrap_or_default();
-                return Err(own("the demo's engine did not start", log.lines().last().unwrap_or("it said nothing")));
+                return Err(own(
+                    "the demo's engine did not start",
+                    log.lines().last().unwrap_or("it said nothing"),
+                ));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -104,18 +110,24 @@ impl Stage {
     pub fn dir(&self) -> &StateDir {
         &self.dir
     }
-    /// How the console draws.
-    pub fn console(&self) -> Console {
-        Console::default()
-    }
     fn config(&self) -> PathBuf {
         self.folder.join("tidegate.toml")
     }
 
     fn start_app(&self, scenario: &Scenario) -> Result<()> {
         let mut command = Command::new(program()?);
-        command.arg("demo-app").arg("--db").arg(self.source()).arg("--control").arg(self.control());
-        command.args(["--rate", &scenario.app.writes_per_s.to_string(), "--seed", &scenario.seed.to_string()]);
+        command
+            .arg("demo-app")
+            .arg("--db")
+            .arg(self.source())
+            .arg("--control")
+            .arg(self.control());
+        command.args([
+            "--rate",
+            &scenario.app.writes_per_s.to_string(),
+            "--seed",
+            &scenario.seed.to_string(),
+        ]);
         if self.keep {
             command.arg("--untethered").stdin(Stdio::null());
         } else {
@@ -124,7 +136,11 @@ impl Stage {
         let log = self.log("app.log")?;
         // A process group of its own: a Ctrl-C that ends the story must leave it to us to end the application in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().map_err(|e| own("the application can't be started", e))?;
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|e| own("the application can't be started", e))?;
         let tether = child.stdin.take();
         *self.app.lock().unwrap_or_else(PoisonError::into_inner) = Some((child, tether));
         Ok(())
@@ -132,12 +148,28 @@ impl Stage {
 
     /// Starts the engine, the first time or after it was killed.
     pub fn start_engine(&self) -> Result<()> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.log()).map_err(|e| own("the engine's log can't be written", e))?;
-        let errors = log.try_clone().map_err(|e| own("the engine's log can't be written", e))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.log())
+            .map_err(|e| own("the engine's log can't be written", e))?;
+        let errors = log
+            .try_clone()
+            .map_err(|e| own("the engine's log can't be written", e))?;
         let mut command = Command::new(program()?);
-        command.arg("engine").arg("--config").arg(self.config()).arg("--state-dir").arg(self.folder.join("state"));
+        command
+            .arg("engine")
+            .arg("--config")
+            .arg(self.config())
+            .arg("--state-dir")
+            .arg(self.folder.join("state"));
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().map_err(|e| own("the engine can't be started", e))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(|e| own("the engine can't be started", e))?;
         *self.lock_engine() = Some(child);
         Ok(())
     }
@@ -154,13 +186,21 @@ impl Stage {
     pub async fn tell_app(&self, command: AppCommand) -> Result<()> {
         let control = self.control();
         let told_it = tokio::task::spawn_blocking(move || control::send(&control, &command)).await;
-        told_it.map_err(|e| own("the application was not told", e))?.map_err(told)
+        told_it
+            .map_err(|e| own("the application was not told", e))?
+            .map_err(told)
     }
 
     /// Stops the application after its present transaction.
     pub async fn stop_app(&self) {
-        let app = self.app.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((mut child, tether)) = app else { return };
+        let app = self
+            .app
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((mut child, tether)) = app else {
+            return;
+        };
         let _ = self.tell_app(AppCommand::Stop).await;
         drop(tether);
         wait_or_kill(&mut child).await;
@@ -171,7 +211,10 @@ impl Stage {
         let child = self.lock_engine().take();
         let Some(mut child) = child else { return };
         if let Ok(pid) = i32::try_from(child.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGTERM,
+            );
         }
         wait_or_kill(&mut child).await;
     }
@@ -179,7 +222,10 @@ impl Stage {
     /// Lets engine and application go on by themselves.
     pub fn let_go(&self) {
         self.lock_engine().take();
-        self.app.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.app
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     /// Ends what still runs and removes the files.
@@ -194,7 +240,8 @@ impl Stage {
     }
 
     fn log(&self, name: &str) -> Result<std::fs::File> {
-        std::fs::File::create(self.folder.join(name)).map_err(|error| folder_failed(error, &self.folder))
+        std::fs::File::create(self.folder.join(name))
+            .map_err(|error| folder_failed(error, &self.folder))
     }
 }
 
@@ -216,7 +263,11 @@ async fn wait_or_kill(child: &mut Child) {
 
 /// A config like anybody's: the demo has no way into the engine that others do not have.
 fn config(stage: &Stage, scenario: &Scenario) -> String {
-    let pace = scenario.copy.max_rows_per_s.map(|rows| format!("max_rows_per_second = {rows}\n")).unwrap_or_default();
+    let pace = scenario
+        .copy
+        .max_rows_per_s
+        .map(|rows| format!("max_rows_per_second = {rows}\n"))
+        .unwrap_or_default();
     format!(
         r#"[migration]
 name = "{NAME}"
