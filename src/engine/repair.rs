@@ -76,6 +76,27 @@ pub async fn repair(
     })
 }
 
+/// Whoever damaged the rows may have taken the guard away: it is put back, or the next one finds the door open.
+async fn guard(site: &Site, table: TableId) -> Result<()> {
+    let gate = site.target.gate(&site.plan).await?;
+    let state = gate.read().await?;
+    let Some(state) = state.filter(|state| !state.open && state.unguarded.contains(&table)) else {
+        return Ok(());
+    };
+    let watch = Watch::start();
+    site.retry(|| async { gate.close(state.epoch, GUARD_BUDGET).await.settled() })
+        .await?;
+    let name = site
+        .plan
+        .table(table)
+        .map(|t| t.target.clone())
+        .unwrap_or_default();
+    let what = format!("guard on {name}, again");
+    site.tell(Report::Made(Side::Target, what, watch.took()))
+        .await;
+    Ok(())
+}
+
 async fn differing(
     site: &Site,
     lane: &LaneHandle,
