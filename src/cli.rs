@@ -1,6 +1,7 @@
 //! L5: the command line. One file a subcommand; this one lists them, and runs the one that was asked for.
 
 mod attach;
+mod audit;
 mod check;
 pub mod complain;
 mod completions;
@@ -10,8 +11,10 @@ mod engine;
 mod explain;
 mod host;
 mod init;
+pub mod known;
 pub mod planned;
 mod run;
+mod status;
 mod verify;
 pub mod world;
 
@@ -69,6 +72,12 @@ enum Command {
     Run(run::Options),
     /// The engine in the foreground, without a screen
     Engine(engine::Options),
+    /// How a migration stands, engine up or down
+    Status(status::Options),
+    /// The migrations of this machine
+    List(status::ListOptions),
+    /// Whether a journal's chain of hashes holds
+    Audit(audit::Options),
     /// What a finding's or an error's code means, and what is safe to do
     Explain(explain::Options),
     /// A completion script for your shell
@@ -112,6 +121,9 @@ async fn run(command: Command, world: &World) -> Result<Exit> {
         Command::Init(options) => init::run(&options, world).await,
         Command::Check(options) => check::run(&options, world).await,
         Command::Verify(options) => verify::run(&options, world).await,
+        Command::Status(options) => status::run(&options, world).await,
+        Command::List(options) => status::list(&options, world).await,
+        Command::Audit(options) => audit::run(&options, world).await,
         Command::Explain(options) => explain::run(&options, world),
         Command::Completions(options) => completions::run(&options, world, Cli::command()),
         Command::Man => completions::manual(world, Cli::command()),

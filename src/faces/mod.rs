@@ -5,3 +5,5 @@ pub mod check;
 pub mod compared;
 pub mod headless;
 pub mod paint;
+pub mod status;
+pub mod when;
