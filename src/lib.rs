@@ -16,6 +16,8 @@ pub mod tap; // L4: what a console hangs on, live or recorded
 
 pub mod attach; // L4: a console's end of the control socket (and L5: the engine's end)
 
+pub mod replay; // L4: any moment of a recorded journal, and a tap on one
+
 pub mod faces; // L4: state and events as text: no screen, no keys
 
 pub mod cli; // L5: the command line, one file a subcommand

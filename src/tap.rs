@@ -1,11 +1,12 @@
-//! What a console hangs on: a running engine's socket, or a journal file. Views can't tell which.
+//! What a console hangs on: a running engine's socket, or a journal file. Views can't tell which. Going back in time is not
+//! the tap's: `replay::Player` does that beside it, from the journal's file, for both.
 
 use crate::domain::command::{Answer, Command, Query, Reply, Role};
 use crate::domain::event::Event;
 use crate::domain::fault::{Fault, Result};
 use crate::domain::id::{CommandId, Seq, SessionId, Who};
 use crate::domain::sample::Sample;
-use crate::domain::unit::{At, Span};
+use crate::domain::unit::Span;
 use crate::state::migration::Migration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -77,38 +78,8 @@ pub enum Tapped {
     },
     /// The connection is back; a [`Tapped::Welcome`] and a [`Tapped::Snapshot`] follow.
     LinkBack,
-    /// Where a recording stands now.
-    Playing(Playing),
     /// It is over for good; nothing more will come.
     Ended(Fault),
-}
-
-/// Where a recording stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Playing {
-    /// The record that is shown.
-    pub seq: Seq,
-    /// The last one there is.
-    pub last: Seq,
-    /// The first record's time.
-    pub from: At,
-    /// The last record's time.
-    pub upto: At,
-    /// So many times as fast as it happened; 0: it stands.
-    pub speed: f64,
-}
-
-/// Where to go in a recording.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Seek {
-    /// To this record.
-    Seq(Seq),
-    /// To what was known at this time.
-    At(At),
-    /// So many records on, or back.
-    Step(i64),
-    /// Play so many times as fast as it happened; 0 stands still.
-    Speed(f64),
 }
 
 /// What a console asks for.
@@ -132,8 +103,6 @@ pub enum Ask {
         /// What.
         query: Query,
     },
-    /// Go elsewhere in a recording. A live tap ignores it.
-    Seek(Seek),
 }
 
 /// A source of what happens, and a way to ask.

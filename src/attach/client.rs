@@ -268,7 +268,6 @@ impl Runner {
                 self.queries.insert(id);
                 Some(Line::Query { id, query })
             }
-            Ask::Seek(_) => None,
         }
     }
 
@@ -354,7 +353,6 @@ impl Runner {
                         id,
                         answer: Answer::Failed(not_connected()),
                     },
-                    Some(Ask::Seek(_)) => continue,
                 },
             };
             self.tell.send(refused).await.map_err(|_| End::Dropped)?;

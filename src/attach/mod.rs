@@ -17,7 +17,7 @@
 //!
 //! ```text
 //! $ (echo '{"hello":{"proto":1,"version":"0.1.0","role":"operator"}}'
-//!    echo '{"command":{"id":1,"seen":0,"command":"pause"}}'; sleep 1) | socat - UNIX-CONNECT:control.sock | jq -c .reply
+//!    echo '{"command":{"id":1,"seen":0,"command":"pause"}}'; sleep 1) | socat - UNIX-CONNECT:control.sock | jq -c '.reply // empty'
 //! ```
 //!
 //! Identity is the uid at the other end of the socket; nothing that a console says about itself is believed.

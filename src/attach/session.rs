@@ -277,6 +277,9 @@ impl Outlet {
     ) -> Told {
         let mut head = shared.ports.head.clone();
         let mut samples = shared.ports.samples.clone();
+        let mut last_sample = samples.borrow().no;
+        // The one that is there already is told too.
+        samples.mark_changed();
         self.put(&Frame::Hello(Box::new(welcome))).await?;
         let mut reader = Reader::open(&shared.ports.journal)
             .await
@@ -288,7 +291,6 @@ impl Outlet {
         let mut quiet = 0;
         let mut listens = true;
         let mut waiting = FuturesUnordered::new();
-        let mut last_sample = samples.borrow_and_update().no;
         let mut dropped = 0;
         loop {
             let newest = *head.borrow_and_update();

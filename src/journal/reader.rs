@@ -6,7 +6,7 @@ use super::{schema, trouble};
 use crate::domain::event::Event;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::Seq;
-use crate::domain::unit::At;
+use crate::domain::unit::{At, Tick};
 use futures_util::TryStreamExt as _;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
@@ -81,18 +81,32 @@ impl Reader {
             .map_err(|e| trouble::reading(&self.path, &e))
     }
 
-    /// The first record that was written at or after `at` by the wall clock, by bisection; the one after the last if there
-    /// is none. Where the clock was set back in between, one of the places that fit.
+    /// The first record that was written at or after `at` by the wall clock; the one after the last if there is none. Where
+    /// the clock was set back in between, one of the places that fit.
     pub async fn find(&mut self, at: At) -> Result<Seq> {
+        self.bisect("SELECT at < ? FROM record WHERE seq = ?", at.0)
+            .await
+    }
+
+    /// The first record that was made after `tick` on the migration's clock; the one after the last if there is none.
+    pub async fn after(&mut self, tick: Tick) -> Result<Seq> {
+        let tick = i64::try_from(tick.0).unwrap_or(i64::MAX);
+        self.bisect("SELECT tick <= ? FROM record WHERE seq = ?", tick)
+            .await
+    }
+
+    /// The first record for which `sql` does not say that it is before.
+    async fn bisect(&mut self, sql: &'static str, value: i64) -> Result<Seq> {
         let (mut low, mut high) = (1, self.head().await?.seq.0 + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            let then = sqlx::query_scalar::<_, i64>("SELECT at FROM record WHERE seq = ?")
+            let before = sqlx::query_scalar::<_, bool>(sql)
+                .bind(value)
                 .bind(middle as i64)
                 .fetch_one(&mut self.conn)
                 .await
                 .map_err(|e| trouble::reading(&self.path, &e))?;
-            if then < at.0 {
+            if before {
                 low = middle + 1;
             } else {
                 high = middle;

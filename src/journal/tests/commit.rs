@@ -225,11 +225,23 @@ async fn a_place_is_found_by_the_clock() {
     assert_eq!(reader.find(At(0)).await.unwrap(), Seq(1));
     let drafts = [10, 20, 20, 30].map(|at| Draft {
         at: At(at),
+        tick: Tick(at as u64),
         ..note("")
     });
     journal.append(drafts.to_vec()).await.unwrap();
     for (at, seq) in [(0, 1), (10, 1), (11, 2), (20, 2), (21, 4), (30, 4), (31, 5)] {
         assert_eq!(reader.find(At(at)).await.unwrap(), Seq(seq), "{at}");
+    }
+    for (tick, seq) in [
+        (0, 1),
+        (9, 1),
+        (10, 2),
+        (20, 4),
+        (29, 4),
+        (30, 5),
+        (u64::MAX, 5),
+    ] {
+        assert_eq!(reader.after(Tick(tick)).await.unwrap(), Seq(seq), "{tick}");
     }
 }
 
