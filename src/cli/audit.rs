@@ -10,8 +10,10 @@ use std::path::PathBuf;
 
 /// `tidegate audit`
 #[derive(Debug, Args)]
-#[command(after_help = "The last line is an anchor: note it elsewhere, and the next audit shows that nothing before it was changed.\n\n\
-    Exit codes: 0 intact · 6 no record, so nothing to vouch for · 7 the chain is broken")]
+#[command(
+    after_help = "The last line is an anchor: note it elsewhere, and the next audit shows that nothing before it was changed.\n\n\
+    Exit codes: 0 intact · 6 no record, so nothing to vouch for · 7 the chain is broken"
+)]
 pub struct Options {
     /// The migration, or a journal's file
     target: Option<String>,
@@ -40,13 +42,16 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let report = chain::audit(&file, anchor).await?;
     let holds = report.verdict.holds();
     if options.json {
-        world.say(&format!("{:#}\n", serde_json::json!({
-            "journal": file,
-            "records": report.records,
-            "holds": holds,
-            "verdict": report.verdict,
-            "anchor": report.head.to_string(),
-        })))?;
+        world.say(&format!(
+            "{:#}\n",
+            serde_json::json!({
+                "journal": file,
+                "records": report.records,
+                "holds": holds,
+                "verdict": report.verdict,
+                "anchor": report.head.to_string(),
+            })
+        ))?;
     } else {
         let paint = world.paint();
         let role = if holds { Role::Good } else { Role::Bad };
@@ -61,7 +66,9 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     match report.verdict {
         chain::Verdict::Empty => Ok(Exit::NotProven),
         _ if holds => Ok(Exit::Done),
-        verdict => Err(Fault::new(Kind::Own, "the journal is not what was written").code("JOURNAL-BROKEN").cause(verdict)),
+        verdict => Err(Fault::new(Kind::Own, "the journal is not what was written")
+            .code("JOURNAL-BROKEN")
+            .cause(verdict)),
     }
 }
 

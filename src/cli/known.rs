@@ -35,7 +35,12 @@ impl Known {
         let dir = StateDir::new(root, &name);
         let state = folded(&dir.journal()).await?;
         let engine = Engine::of(&state, answers(&dir.socket()).await);
-        Ok(Self { name, dir, state, engine })
+        Ok(Self {
+            name,
+            dir,
+            state,
+            engine,
+        })
     }
 }
 
@@ -82,16 +87,25 @@ async fn place(world: &World, asked: Option<&str>) -> Result<(std::path::PathBuf
     }
     match names.len() {
         1 => Ok((root, names.swap_remove(0))),
-        0 => Err(Fault::new(Kind::Usage, format!("no migration has begun here: {} holds none", root.display()))
-            .hint("tidegate run -c FILE begins one; --state-dir names another place")),
-        _ => Err(Fault::new(Kind::Usage, "there are several migrations; say which one").hint(visible(&root, &names).await)),
+        0 => Err(Fault::new(
+            Kind::Usage,
+            format!("no migration has begun here: {} holds none", root.display()),
+        )
+        .hint("tidegate run -c FILE begins one; --state-dir names another place")),
+        _ => Err(
+            Fault::new(Kind::Usage, "there are several migrations; say which one")
+                .hint(visible(&root, &names).await),
+        ),
     }
 }
 
 async fn unknown(root: &Path, names: &[MigrationName], asked: &str) -> Fault {
     let fault = Fault::new(Kind::Usage, format!("no migration \"{asked}\" here"));
     if names.is_empty() {
-        return fault.hint(format!("there is none in {}; --state-dir names another place", root.display()));
+        return fault.hint(format!(
+            "there is none in {}; --state-dir names another place",
+            root.display()
+        ));
     }
     let plain: Vec<&str> = names.iter().map(MigrationName::as_str).collect();
     let seen = visible(root, names).await;
@@ -133,5 +147,8 @@ pub async fn folded(journal: &Path) -> Result<Migration> {
 
 /// Whether an engine takes connections there.
 pub async fn answers(socket: &Path) -> bool {
-    matches!(timeout(PATIENCE, UnixStream::connect(socket)).await, Ok(Ok(_)))
+    matches!(
+        timeout(PATIENCE, UnixStream::connect(socket)).await,
+        Ok(Ok(_))
+    )
 }

@@ -59,11 +59,18 @@ pub async fn list(options: &ListOptions, world: &World) -> Result<Exit> {
     }
     if all.is_empty() {
         let root = world.state_root(None)?;
-        world.say(&format!("no migration has begun here ({} holds none)\n", root.display()))?;
+        world.say(&format!(
+            "no migration has begun here ({} holds none)\n",
+            root.display()
+        ))?;
         return Ok(Exit::Done);
     }
     let paint = world.paint();
-    let width = all.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or_default();
+    let width = all
+        .iter()
+        .map(|(name, _)| name.as_str().len())
+        .max()
+        .unwrap_or_default();
     let mut out = String::new();
     for (name, known) in &all {
         let words = match known {

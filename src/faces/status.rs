@@ -4,9 +4,9 @@ use super::paint::{Paint, Role, Sign};
 use super::when::date_time;
 use crate::domain::command;
 use crate::domain::event::Severity;
+use crate::domain::sample::ShadowLine;
 use crate::domain::unit::{Rows, Span, short_count};
 use crate::state::conditions::{self, Condition};
-use crate::domain::sample::ShadowLine;
 use crate::state::migration::{Migration, OpenAlert, Owner, Pause, WayBack};
 use crate::state::pace::{self, Eta};
 use crate::state::table::TableState;
@@ -54,14 +54,20 @@ pub fn phase(state: &Migration) -> String {
     let label = state.phase.label();
     match state.phase {
         crate::domain::event::Phase::Copy => format!("{label} {} of rows", percent(state.copied())),
-        crate::domain::event::Phase::CatchUp => format!("{label}, {} of rows equal", percent(state.equal_part())),
+        crate::domain::event::Phase::CatchUp => {
+            format!("{label}, {} of rows equal", percent(state.equal_part()))
+        }
         _ => label.to_owned(),
     }
 }
 
 /// Never 100 before it is whole.
 fn percent(part: f64) -> String {
-    if part >= 1.0 { "100 %".into() } else { format!("{:.1} %", (part * 1_000.0).floor() / 10.0) }
+    if part >= 1.0 {
+        "100 %".into()
+    } else {
+        format!("{:.1} %", (part * 1_000.0).floor() / 10.0)
+    }
 }
 
 /// Who takes writes.
@@ -107,7 +113,11 @@ pub fn text(state: &Migration, engine: Engine, paint: Paint) -> String {
     for pause in &state.pauses {
         let since = state.tick.since(pause.since);
         let verb = if state.rested { "paused" } else { "pausing" };
-        let words = format!("{}, by {}, for {since}", pause_words(&pause.reason, state), pause.by);
+        let words = format!(
+            "{}, by {}, for {since}",
+            pause_words(&pause.reason, state),
+            pause.by
+        );
         line(verb, &paint.role(Role::Warn, &words));
     }
     if !state.over() {
@@ -121,13 +131,33 @@ pub fn text(state: &Migration, engine: Engine, paint: Paint) -> String {
     }
     tables(&mut out, state);
     for open in state.alerts.values() {
-        let role = if open.alert.severity == Severity::Notice { Role::Dim } else { Role::Bad };
-        let seen = open.seen_by.as_ref().map_or(String::new(), |who| format!("   seen by {who}"));
-        let words = format!("{} {} {}{seen}", paint.sign(Sign::Bang), open.alert.id, open.alert.text);
+        let role = if open.alert.severity == Severity::Notice {
+            Role::Dim
+        } else {
+            Role::Bad
+        };
+        let seen = open
+            .seen_by
+            .as_ref()
+            .map_or(String::new(), |who| format!("   seen by {who}"));
+        let words = format!(
+            "{} {} {}{seen}",
+            paint.sign(Sign::Bang),
+            open.alert.id,
+            open.alert.text
+        );
         let _ = writeln!(out, "  {}", paint.role(role, &words));
     }
     let _ = writeln!(out, "  {:9} {}", "here", people(state));
-    let _ = writeln!(out, "  {:9} {}", "as of", paint.role(Role::Dim, &format!("{}, record {}", date_time(state.at), state.seq)));
+    let _ = writeln!(
+        out,
+        "  {:9} {}",
+        "as of",
+        paint.role(
+            Role::Dim,
+            &format!("{}, record {}", date_time(state.at), state.seq)
+        )
+    );
     paint.plain(&out)
 }
 
@@ -135,11 +165,19 @@ fn engine_words(state: &Migration, engine: Engine, paint: Paint) -> String {
     let Some(info) = &state.engine else {
         return "not started yet".into();
     };
-    let place = format!("pid {} on {}, tidegate {}", info.pid, info.host, info.version);
+    let place = format!(
+        "pid {} on {}, tidegate {}",
+        info.pid, info.host, info.version
+    );
     match engine {
         Engine::Running => format!("running: {place}, for {}", state.tick.since(info.since)),
-        Engine::Parked | Engine::Never => format!("parked; everything is kept for resuming (was {place})"),
-        Engine::Gone => paint.role(Role::Bad, &format!("does not answer: {place}. Start it again: tidegate run -c FILE (it resumes)")),
+        Engine::Parked | Engine::Never => {
+            format!("parked; everything is kept for resuming (was {place})")
+        }
+        Engine::Gone => paint.role(
+            Role::Bad,
+            &format!("does not answer: {place}. Start it again: tidegate run -c FILE (it resumes)"),
+        ),
     }
 }
 
@@ -147,11 +185,17 @@ fn phase_words(state: &Migration) -> String {
     let since = state.tick.since(state.phase_since);
     let next = match conditions::next_phase(state) {
         Some((phase, conditions)) => {
-            let open: Vec<&Condition> = conditions.iter().filter(|condition| !condition.holds).collect();
+            let open: Vec<&Condition> = conditions
+                .iter()
+                .filter(|condition| !condition.holds)
+                .collect();
             match open.as_slice() {
                 [] => format!("   next: {}", phase.label()),
                 open => {
-                    let words: Vec<String> = open.iter().map(|c| format!("{}: {}", c.name, c.figures)).collect();
+                    let words: Vec<String> = open
+                        .iter()
+                        .map(|c| format!("{}: {}", c.name, c.figures))
+                        .collect();
                     format!("   next: {}, waits for {}", phase.label(), words.join("; "))
                 }
             }
@@ -167,7 +211,11 @@ fn copy_words(state: &Migration) -> String {
         Some(allowed) => format!("of {allowed} rows/s allowed"),
         None => "rows/s, no limit set".into(),
     };
-    let held = if sample.held_by.is_empty() { String::new() } else { format!(", held by {}", sample.held_by) };
+    let held = if sample.held_by.is_empty() {
+        String::new()
+    } else {
+        format!(", held by {}", sample.held_by)
+    };
     let eta = match pace::eta(state) {
         Eta::Done => return "all copied".into(),
         Eta::Measuring => "time left: being measured".into(),
@@ -179,7 +227,9 @@ fn copy_words(state: &Migration) -> String {
 
 fn stream_words(state: &Migration) -> String {
     let sample = &state.sample;
-    let lag = sample.lag.map_or("not known".to_owned(), |lag| lag.to_string());
+    let lag = sample
+        .lag
+        .map_or("not known".to_owned(), |lag| lag.to_string());
     let mut words = format!(
         "lag {lag} · {} changes waiting · {} made, {} applied a second",
         Rows(sample.waiting),
@@ -195,7 +245,11 @@ fn stream_words(state: &Migration) -> String {
 fn rows_words(state: &Migration, paint: Paint) -> String {
     let drift = state.drift();
     let differ = format!("{} differ", Rows(drift.confirmed));
-    let role = if drift.confirmed > 0 { Role::Bad } else { Role::Good };
+    let role = if drift.confirmed > 0 {
+        Role::Bad
+    } else {
+        Role::Good
+    };
     format!(
         "{} · {} in flight · {} not yet compared",
         paint.role(role, &differ),
@@ -238,7 +292,10 @@ fn shadow_words(line: &ShadowLine) -> String {
 
 fn tables(out: &mut String, state: &Migration) {
     let names = state.plan.iter().flat_map(|plan| plan.tables.iter());
-    let width = names.map(|table| table.source.chars().count()).max().unwrap_or_default();
+    let width = names
+        .map(|table| table.source.chars().count())
+        .max()
+        .unwrap_or_default();
     for (_, table, at) in state.live_tables() {
         let tally = at.chunks.tally();
         let _ = writeln!(
@@ -279,7 +336,11 @@ fn people(state: &Migration) -> String {
             command::Role::Operator => name,
         })
         .collect();
-    if names.is_empty() { "nobody".into() } else { names.join(", ") }
+    if names.is_empty() {
+        "nobody".into()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// One line for a list: name, phase, what holds it.
@@ -290,14 +351,31 @@ pub fn line(state: &Migration, engine: Engine) -> String {
         _ => String::new(),
     };
     let differ = state.drift().confirmed;
-    let differ = if differ > 0 { format!("   {} rows differ", short_count(differ)) } else { String::new() };
-    format!("{}{paused}   engine {}{lag}{differ}", phase(state), engine.label())
+    let differ = if differ > 0 {
+        format!("   {} rows differ", short_count(differ))
+    } else {
+        String::new()
+    };
+    format!(
+        "{}{paused}   engine {}{lag}{differ}",
+        phase(state),
+        engine.label()
+    )
 }
 
 /// What programs read. The shape is stable: keys are added, never changed; durations are seconds.
 pub fn json(state: &Migration, engine: Engine) -> Json {
-    let parts = [identity_json(state, engine), movement_json(state), proof_json(state), people_json(state)];
-    parts.into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect()
+    let parts = [
+        identity_json(state, engine),
+        movement_json(state),
+        proof_json(state),
+        people_json(state),
+    ];
+    parts
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 type Keys = Vec<(&'static str, Json)>;
@@ -318,7 +396,10 @@ fn identity_json(state: &Migration, engine: Engine) -> Keys {
         ("seq", json!(state.seq)),
         ("at", json!(date_time(state.at))),
         ("phase", json!(state.phase)),
-        ("phase_seconds", seconds(Some(state.tick.since(state.phase_since)))),
+        (
+            "phase_seconds",
+            seconds(Some(state.tick.since(state.phase_since))),
+        ),
         ("over", json!(state.over())),
         ("write_owner", json!(state.owner())),
         ("way_back", json!(state.way_back())),
@@ -384,7 +465,9 @@ fn proof_json(state: &Migration) -> Keys {
         })
     });
     let open = conditions::blockers(state);
-    let open = open.iter().map(|c| json!({"condition": c.name, "figures": c.figures}));
+    let open = open
+        .iter()
+        .map(|c| json!({"condition": c.name, "figures": c.figures}));
     let tables = state.live_tables().map(|(_, table, at)| {
         json!({
             "source": table.source,
@@ -404,11 +487,17 @@ fn proof_json(state: &Migration) -> Keys {
             "drift",
             json!({"confirmed": drift.confirmed, "in_flight": drift.in_flight, "uncovered": drift.uncovered}),
         ),
-        ("oldest_check_seconds", seconds(state.oldest_check(state.tick))),
+        (
+            "oldest_check_seconds",
+            seconds(state.oldest_check(state.tick)),
+        ),
         ("pass", json!(pass)),
         ("waits_for", open.collect()),
         ("tables", tables.collect()),
-        ("shadow", state.sample.shadow.iter().map(shadow_json).collect()),
+        (
+            "shadow",
+            state.sample.shadow.iter().map(shadow_json).collect(),
+        ),
     ]
 }
 
@@ -436,10 +525,17 @@ fn people_json(state: &Migration) -> Keys {
             "seen_by": open.seen_by.as_ref().map(ToString::to_string),
         })
     };
-    let people = state.people.names().into_iter().map(|(name, role)| json!({"name": name, "role": role}));
+    let people = state
+        .people
+        .names()
+        .into_iter()
+        .map(|(name, role)| json!({"name": name, "role": role}));
     vec![
         ("alerts", state.alerts.values().map(alert).collect()),
-        ("lead", json!(state.people.leader().map(|present| present.who.to_string()))),
+        (
+            "lead",
+            json!(state.people.leader().map(|present| present.who.to_string())),
+        ),
         ("people", people.collect()),
     ]
 }

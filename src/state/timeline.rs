@@ -164,6 +164,10 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
                 ),
             )
         }
+        // Passes follow each other for ever: the first one counts, and any that does not.
+        Fact::PassFinished { valid: true, .. } if state.pass.as_ref().is_some_and(|p| p.valid) => {
+            return None;
+        }
         Fact::PassFinished {
             chunks,
             compared,
