@@ -20,7 +20,7 @@ fn writer(path: std::path::PathBuf, stop: Arc<AtomicBool>) -> std::thread::JoinH
             let id = random.i64(1..20_000);
             let sql = match random.u8(0..10) {
                 0..=4 => {
-                    "UPDATE orders SET note = 'changed ' || ?1 WHERE id = 1 + ?1 % (SELECT max(id) FROM orders)"
+                    "UPDATE orders SET remark = 'changed ' || ?1 WHERE id = 1 + ?1 % (SELECT max(id) FROM orders)"
                 }
                 5 => {
                     "DELETE FROM order_items WHERE rowid = (SELECT min(rowid) + ?1 % 1000 FROM order_items)"

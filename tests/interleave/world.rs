@@ -73,7 +73,8 @@ enum Verifier {
 
 /// Something sent to the target.
 enum Act {
-    Apply(Batch),
+    /// With the chunks that had landed when it was sent.
+    Apply(Batch, BTreeSet<ChunkId>),
     Land(Ticket, Box<Landing>),
 }
 
@@ -98,7 +99,7 @@ pub struct World {
     workers: Vec<Worker>,
     verifier: Verifier,
     claimed: HashSet<ChunkId>,
-    landed: BTreeMap<ChunkId, u64>,
+    landed: BTreeSet<ChunkId>,
     truth: Vec<BTreeMap<i64, Row>>,
     truth_at: Position,
     drifted: BTreeSet<(u16, i64)>,
@@ -245,7 +246,7 @@ impl World {
             workers,
             verifier: Verifier::Idle,
             claimed: HashSet::new(),
-            landed: BTreeMap::new(),
+            landed: BTreeSet::new(),
             truth: vec![BTreeMap::new(); 2],
             truth_at: Position::START,
             drifted: BTreeSet::new(),
@@ -274,8 +275,8 @@ impl World {
         self.claimed.clear();
         self.verifier = Verifier::Idle;
         self.workers.iter_mut().for_each(|w| *w = Worker::Idle);
-        self.landed = self.target.marks().map(|m| (m.chunk, 0)).collect();
-        self.claimed.extend(self.landed.keys());
+        self.landed = self.target.marks().map(|m| m.chunk).collect();
+        self.claimed.extend(&self.landed);
     }
 
     /// Runs a schedule to its end. The error says what was broken.
@@ -391,8 +392,8 @@ impl World {
     fn poll(&mut self) -> Result<(), String> {
         match self.core.poll(Allow::ALL) {
             Some(Action::Apply(batch)) => {
-                self.sent
-                    .push((self.token, Act::Apply(batch), Sent::OnTheWay));
+                let act = Act::Apply(batch, self.landed.clone());
+                self.sent.push((self.token, act, Sent::OnTheWay));
             }
             Some(Action::Land { ticket, landing }) => {
                 let act = Act::Land(ticket, Box::new(landing));
@@ -402,18 +403,7 @@ impl World {
                 return Err("released beyond the ledger".into());
             }
             Some(Action::Again(ticket)) => self.free(ticket, false),
-            Some(Action::Missed { keys, landings }) => {
-                for (table, key) in keys {
-                    let id = id_of(&key);
-                    let landed = self.landed.get(&chunk_of(table.0, id));
-                    if landed.is_some_and(|number| *number <= landings)
-                        && !self.tampered.contains(&(table.0, id))
-                    {
-                        return Err(format!("an update of {table}/{id} found no row"));
-                    }
-                }
-            }
-            Some(Action::Release(_) | Action::Stopped { .. }) => {}
+            Some(Action::Release(_) | Action::Stopped { .. } | Action::Reached(_)) => {}
             None => self.tally.held += u64::from(self.core.held()),
         }
         Ok(())
@@ -447,7 +437,7 @@ impl World {
         };
         let (token, act, state) = &mut self.sent[at];
         let outcome = match act {
-            Act::Apply(batch) => self.target.apply(*token, batch),
+            Act::Apply(batch, _) => self.target.apply(*token, batch),
             Act::Land(_, landing) => self
                 .target
                 .land(*token, landing)
@@ -487,8 +477,17 @@ impl World {
             return Ok(());
         };
         match (act, outcome) {
-            (Act::Apply(_), Ok(applied)) => self.core.applied(applied),
-            (Act::Apply(_), Err(_)) => self.core.not_applied(),
+            (Act::Apply(_, landed), Ok(applied)) => {
+                self.core.applied();
+                for (table, key) in applied.missed {
+                    let id = id_of(&key);
+                    let drift = self.tampered.contains(&(table.0, id));
+                    if landed.contains(&chunk_of(table.0, id)) && !drift {
+                        return Err(format!("an update of {table}/{id} found no row"));
+                    }
+                }
+            }
+            (Act::Apply(..), Err(_)) => self.core.not_applied(),
             (Act::Land(ticket, landing), Ok(_)) => self.landed(ticket, &landing),
             (Act::Land(ticket, _), Err(_)) => self.core.not_landed(ticket),
         }
@@ -496,11 +495,10 @@ impl World {
     }
 
     fn landed(&mut self, ticket: Ticket, landing: &Landing) {
-        let number = self.core.landed(ticket);
+        self.core.landed(ticket);
         self.tally.landed += 1;
-        if let Some(mark) = &landing.mark {
-            self.landed.insert(mark.chunk, number);
-        }
+        self.landed
+            .extend(landing.mark.as_ref().map(|mark| mark.chunk));
         self.free(ticket, true);
     }
 
@@ -515,10 +513,8 @@ impl World {
         self.tally.lost_replies += 1;
         let (_, act, _) = self.sent.swap_remove(at);
         match act {
-            Act::Apply(batch) if self.target.applied() >= batch.upto => {
-                self.core.applied(Applied::default());
-            }
-            Act::Apply(_) => self.core.not_applied(),
+            Act::Apply(batch, _) if self.target.applied() >= batch.upto => self.core.applied(),
+            Act::Apply(..) => self.core.not_applied(),
             Act::Land(ticket, landing) => match &landing.mark {
                 Some(mark) if self.target.marks().any(|m| m == mark) => {
                     self.landed(ticket, &landing);

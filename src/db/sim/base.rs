@@ -1,8 +1,9 @@
 //! The database itself: committed rows, what reads see of them, and the log, which may run ahead of that.
 
 use super::table::{Definition, Rows, at, unique_values};
-use crate::db::{ChunkMark, GateState};
+use crate::db::{ChunkMark, GateState, Part};
 use crate::domain::change::{Change, Image, Item, Txn};
+use crate::domain::finding::Object;
 use crate::domain::id::{ChunkId, Nonce, TableId, Token};
 use crate::domain::key::{Key, Pick};
 use crate::domain::position::{Barrier, Head, Position, Seen};
@@ -87,11 +88,15 @@ pub struct Base {
     open: Vec<u64>,
     next_xid: u64,
     next_nonce: u64,
+    pub(super) identity: u64,
     rng: fastrand::Rng,
     pub(super) token: Option<Token>,
     pub(super) applied: Position,
     pub(super) marks: BTreeMap<ChunkId, ChunkMark>,
     pub(super) gate: Option<GateState>,
+    pub(super) parts: Vec<(Part, Vec<Object>)>,
+    pub(super) released: Position,
+    pub(super) fed_from: Position,
     /// INSERTs of the stream that found the row there already, by key. A lane that keeps the rule causes none.
     pub surprises: Vec<(TableId, Key)>,
     pub(super) slack: Slack,
@@ -125,11 +130,15 @@ impl Base {
             open: Vec::new(),
             next_xid: 100,
             next_nonce: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            identity: seed,
             rng: fastrand::Rng::with_seed(seed),
             token: None,
             applied: Position::START,
             marks: BTreeMap::new(),
             gate: None,
+            parts: Vec::new(),
+            released: Position::START,
+            fed_from: Position::START,
             surprises: Vec::new(),
             slack: Slack::None,
         }
@@ -156,7 +165,7 @@ impl Base {
         Position(self.head().0 + 8)
     }
 
-    fn gapped(&self) -> bool {
+    pub(super) fn gapped(&self) -> bool {
         self.kind != Kind::DirtyKeys
     }
 
@@ -168,6 +177,34 @@ impl Base {
     /// All rows as they are committed, in key order.
     pub fn rows(&self, table: TableId) -> Vec<&Row> {
         at(&self.committed, table).map_or_else(Vec::new, |t| t.range(&Default::default()).collect())
+    }
+
+    /// Adds a table.
+    pub(super) fn create(&mut self, definition: Definition) {
+        let rows = Arc::new(Rows::new(definition));
+        self.committed.push(Arc::clone(&rows));
+        self.visible.push(rows);
+    }
+
+    /// Takes tables away.
+    pub(super) fn discard(&mut self, gone: impl Fn(&str) -> bool) {
+        for tables in [&mut self.committed, &mut self.visible] {
+            for rows in tables.iter_mut() {
+                if gone(&rows.definition.table.source) {
+                    // Its place stays, so that the others keep theirs.
+                    Arc::make_mut(rows).retire();
+                }
+            }
+        }
+    }
+
+    /// Where a table of this name is.
+    pub fn find(&self, name: &str) -> Option<TableId> {
+        let at = self
+            .committed
+            .iter()
+            .position(|rows| rows.definition.table.source == name)?;
+        u16::try_from(at).ok().map(TableId)
     }
 
     /// Runs statements as one transaction of the application. Delivered from now on; where the log runs ahead, no read

@@ -126,6 +126,16 @@ impl Rows {
         }
     }
 
+    /// Empties the table and takes its name away.
+    pub fn retire(&mut self) {
+        self.rows.clear();
+        self.definition.table.source.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub fn clear(&mut self) {
         self.rows.clear();
     }
@@ -142,6 +152,12 @@ impl Rows {
             .range((from, std::ops::Bound::Unbounded))
             .take_while(move |(place, _)| hi.as_ref().is_none_or(|hi| *place < hi))
             .map(|(_, row)| row)
+    }
+
+    pub fn inside(&self, range: &Range, key: &Key) -> bool {
+        let place = Self::place(key);
+        range.lo.as_ref().is_none_or(|lo| self.bound(lo) <= place)
+            && range.hi.as_ref().is_none_or(|hi| place < self.bound(hi))
     }
 
     pub fn pick(&self, pick: &Pick) -> Vec<&Row> {

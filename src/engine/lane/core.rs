@@ -4,11 +4,11 @@ use super::kept::{Epoch, Kept};
 use super::markers::Markers;
 use super::queue::{Index, Queue};
 use super::reads::{ChunkRead, Reads, Stage, Ticket, Waiting};
+use super::waits::{WaitId, Waits};
 use super::watch::{Changed, WatchId, WatchLog};
-use crate::db::{Applied, Batch, Landing};
+use crate::db::{Batch, Landing};
 use crate::domain::change::{Item, Txn};
 use crate::domain::id::TableId;
-use crate::domain::key::Key;
 use crate::domain::plan::Plan;
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::Bytes;
@@ -93,6 +93,8 @@ pub enum Action {
     },
     /// The source may forget everything up to here.
     Release(Position),
+    /// Everything up to the barrier of this wait is applied.
+    Reached(WaitId),
     /// This read can't be used any more: its table was emptied or redefined, or it took too long. Begin again.
     Again(Ticket),
     /// A table was emptied or redefined. Nothing past that is applied until [`LaneCore::resume_past`].
@@ -101,14 +103,6 @@ pub enum Action {
         table: TableId,
         /// Whether it was emptied; else its definition changed.
         emptied: bool,
-    },
-    /// Updates that found no row. Drift for keys inside chunks whose [`LaneCore::landed`] gave a number up to `landings`,
-    /// nothing elsewhere. Ranges are compared by the database: ask `View::inside`.
-    Missed {
-        /// The keys.
-        keys: Vec<(TableId, Key)>,
-        /// How many landings had ended when the batch began.
-        landings: u64,
     },
 }
 
@@ -128,8 +122,8 @@ pub struct LaneCore {
     held_by: Option<Ticket>,
     checkpoint: bool,
     released: Position,
-    landings: u64,
-    landings_at_flight: u64,
+    changes_in: u64,
+    waits: Waits,
     outbox: VecDeque<Action>,
 }
 
@@ -149,8 +143,8 @@ impl LaneCore {
             held_by: None,
             checkpoint: false,
             released: Position::START,
-            landings: 0,
-            landings_at_flight: 0,
+            changes_in: 0,
+            waits: Waits::default(),
             outbox: VecDeque::new(),
         }
     }
@@ -169,6 +163,7 @@ impl LaneCore {
             Item::Marker(nonce) => {
                 let index = self.queue.next_index();
                 self.markers.push(nonce, index);
+                self.waits.marked(nonce, index);
                 let barrier = Barrier::Marker(nonce);
                 self.reads
                     .fold_reached(index, &self.plan.tables, |b| b == barrier);
@@ -195,6 +190,7 @@ impl LaneCore {
             self.queue.push_advance(txn.head.position);
         } else {
             let weight = txn.weight();
+            self.changes_in += txn.changes.len() as u64;
             let txn = Arc::new(txn);
             self.watches.delivered(index, &txn, after);
             for stage in self.reads.stages.values_mut() {
@@ -307,6 +303,9 @@ impl LaneCore {
         if let Some(action) = self.outbox.pop_front() {
             return Some(action);
         }
+        if let Some(wait) = self.waits.next(&self.queue) {
+            return Some(Action::Reached(wait));
+        }
         if allow.land
             && let Some(action) = self.next_landing()
         {
@@ -358,26 +357,17 @@ impl LaneCore {
             holder.is_some()
         });
         match &batch {
-            Some(_) => {
-                self.checkpoint = false;
-                self.landings_at_flight = self.landings;
-            }
+            Some(_) => self.checkpoint = false,
             None => self.held_by = holder,
         }
         batch
     }
 
     /// The batch in flight is applied and committed.
-    pub fn applied(&mut self, applied: Applied) {
+    pub fn applied(&mut self) {
         self.queue.done();
         let queue = &self.queue;
         self.kept.applied(|index| queue.applied_through(index));
-        if !applied.missed.is_empty() {
-            self.outbox.push_back(Action::Missed {
-                keys: applied.missed,
-                landings: self.landings_at_flight,
-            });
-        }
     }
 
     /// The batch in flight is certainly not applied; it comes again.
@@ -385,11 +375,9 @@ impl LaneCore {
         self.queue.undone();
     }
 
-    /// A landing is committed. Gives its number, from 1, to set [`Action::Missed`] against.
-    pub fn landed(&mut self, ticket: Ticket) -> u64 {
+    /// A landing is committed.
+    pub fn landed(&mut self, ticket: Ticket) {
         self.cancel(ticket);
-        self.landings += 1;
-        self.landings
     }
 
     /// A landing is certainly not done; it comes again. ([`LaneCore::cancel`] gives it up instead.)
@@ -452,6 +440,16 @@ impl LaneCore {
         self.watches.changed(watch, table, seen, applied, delivered)
     }
 
+    /// Waits for everything up to the barrier to be applied: [`Action::Reached`] follows.
+    pub fn wait(&mut self, barrier: Barrier) -> WaitId {
+        self.waits.push(barrier, &self.markers)
+    }
+
+    /// Waits no more.
+    pub fn unwait(&mut self, wait: WaitId) {
+        self.waits.remove(wait);
+    }
+
     /// Whether everything up to the barrier is applied.
     pub fn reached(&self, barrier: Barrier) -> bool {
         match barrier {
@@ -478,6 +476,10 @@ impl LaneCore {
     /// Changes delivered and not applied.
     pub fn waiting(&self) -> u64 {
         self.queue.changes()
+    }
+    /// Changes delivered since the lane began.
+    pub fn changes_in(&self) -> u64 {
+        self.changes_in
     }
     /// Bytes of changes waiting or kept.
     pub fn bytes(&self) -> Bytes {

@@ -29,15 +29,23 @@
 //! From a position that the target's ledger holds. Every view must contain what lies at or before that position
 //! (`db::Endpoint::view` promises it): what was delivered to an earlier life of the engine is not delivered again.
 
+mod acts;
 mod core;
+mod feeder;
+mod handle;
 mod kept;
+mod landed;
 mod markers;
 mod queue;
 mod reads;
+mod retry;
 mod task;
+mod waits;
 mod watch;
 
 pub use core::{Action, Allow, LaneCore, Options, Weaken};
+pub use handle::{Intent, KeyWatch, LandedAt, LaneHandle, LaneStats, WatchRef};
 pub use reads::{ChunkRead, Ticket};
-pub use task::{Intent, KeyWatch, LandedAt, Lane, LaneHandle, LaneStats};
+pub use task::Lane;
+pub use waits::WaitId;
 pub use watch::{Changed, WatchId};

@@ -1,213 +1,98 @@
-//! The task around the core: it owns the feed, writes what the core says, and answers workers and verifiers.
+//! The task around the core: feed and writer on one side, workers and verifiers on the other. It never waits for one thing
+//! only, and nothing it waits for is ever interrupted by something else.
 
+use super::acts::{Done, SentBatch};
 use super::core::{Action, Allow, LaneCore, Options};
-use super::reads::{ChunkRead, Ticket};
-use super::watch::{Changed, WatchId};
-use crate::db::{Applied, Batch, Ddl, Feed, Landed, Landing, Ledger, Writer};
-use crate::domain::change::Item;
+use super::feeder::{Fed, Feeder};
+use super::handle::{Ask, Handed, Intent, KeyWatch, LandedAt, LaneHandle, LaneStats};
+use super::landed::LandedRanges;
+use super::reads::Ticket;
+use super::retry::{Retries, Work};
+use super::waits::WaitId;
+use super::watch::WatchId;
+use crate::db::{Landing, Writer};
 use crate::domain::event::PauseReason;
-use crate::domain::fault::{Fault, Kind, Outcome, Result};
-use crate::domain::id::TableId;
-use crate::domain::key::{Key, Range};
-use crate::domain::position::{Barrier, Position, Seen};
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::{TableId, Token};
+use crate::domain::position::Position;
 use crate::engine::report::Report;
-use crate::engine::site::{Site, stopped};
-use futures_util::StreamExt as _;
+use crate::engine::site::Site;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use std::collections::{BTreeMap, HashSet};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::MissedTickBehavior;
 
-/// Between two looks at what is durable, and at who has gone away.
+/// Between two questions what is durable, so that the source may forget it.
 const TICK: Duration = Duration::from_millis(250);
-/// The first wait after a fault that passes; doubled up to the most.
-const BACKOFF_FIRST: Duration = Duration::from_millis(20);
-const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// Ticks between two empty batches that only move the ledger along an idle stream.
+const CHECKPOINT: u32 = 40;
 /// Asks that wait for the lane.
 const ASKS: usize = 64;
-
-/// The stream's figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LaneStats {
-    /// Applied up to here.
-    pub applied: Position,
-    /// Changes delivered and not applied.
-    pub waiting: u64,
-    /// Changes delivered since the lane began.
-    pub delivered_changes: u64,
-    /// Changes applied since the lane began.
-    pub applied_changes: u64,
-}
-
-/// What has landed, and where the stream was then.
-#[derive(Debug)]
-pub struct LandedAt {
-    /// The stream's applied position at the landing.
-    pub position: Position,
-    /// What it did.
-    pub landed: Landed,
-}
-
-/// An announced read. Dropped, it is given up and nothing is kept for it any more.
-#[derive(Debug)]
-pub struct Intent {
-    ticket: Ticket,
-    _alive: oneshot::Receiver<()>,
-}
-
-/// A verifier's window. Dropped, it closes.
-#[derive(Debug)]
-pub struct KeyWatch {
-    id: WatchId,
-    _alive: oneshot::Receiver<()>,
-}
-
-enum Ask {
-    Begin(oneshot::Sender<Intent>),
-    Land(Intent, Box<ChunkRead>, oneshot::Sender<Result<LandedAt>>),
-    Wait(Barrier, oneshot::Sender<Result<()>>),
-    Watch(oneshot::Sender<KeyWatch>),
-    Changed(WatchId, TableId, Seen, Position, oneshot::Sender<Changed>),
-}
-
-/// How others reach the lane. Cheap to clone.
-#[derive(Clone)]
-pub struct LaneHandle {
-    asks: mpsc::Sender<Ask>,
-    stats: watch::Receiver<LaneStats>,
-    writer: Arc<dyn Writer>,
-}
-
-impl LaneHandle {
-    /// Announces a read. Call it *before* opening the view.
-    pub async fn begin(&self) -> Result<Intent> {
-        self.ask(Ask::Begin).await
-    }
-
-    /// Hands rows over and waits until they have landed. A `Transient` fault means: read again (with a new intent).
-    pub async fn land(&self, intent: Intent, read: ChunkRead) -> Result<LandedAt> {
-        self.ask(|reply| Ask::Land(intent, Box::new(read), reply))
-            .await?
-    }
-
-    /// Waits until everything up to the barrier is applied. `Transient` while the stream stands still: a view must not be
-    /// held open for the length of a pause.
-    pub async fn wait_applied(&self, barrier: Barrier) -> Result<()> {
-        self.ask(|reply| Ask::Wait(barrier, reply)).await?
-    }
-
-    /// Opens a window. Call it *before* opening the first view of a comparison.
-    pub async fn watch_keys(&self) -> Result<KeyWatch> {
-        self.ask(Ask::Watch).await
-    }
-
-    /// The keys of a table that may differ between a source view that has `seen` and a target view at `applied`, because
-    /// the application changed them in between. `NotProven` when too much changed to remember.
-    pub async fn changed(
-        &self,
-        watch: WatchRef,
-        table: TableId,
-        seen: Seen,
-        applied: Position,
-    ) -> Result<HashSet<Key>> {
-        loop {
-            match self
-                .ask(|reply| Ask::Changed(watch.0, table, seen.clone(), applied, reply))
-                .await?
-            {
-                Changed::Keys(keys) => return Ok(keys),
-                Changed::NotYet => tokio::time::sleep(Duration::from_millis(2)).await,
-                Changed::Lost => {
-                    return Err(Fault::new(
-                        Kind::NotProven,
-                        "too much changed between both reads to tell which rows",
-                    ));
-                }
-            }
-        }
-    }
-
-    /// Makes rows so on the target as they are given, beside the stream: for putting back what a repair replaced.
-    pub async fn put(&self, landing: Landing) -> Result<Landed> {
-        self.writer.land(landing).await.settled()
-    }
-
-    /// Runs one statement of the plan's schema on the target.
-    pub async fn build(&self, ddl: Ddl) -> Result<()> {
-        self.writer.build(&ddl).await.settled()
-    }
-
-    /// Where the target stands, read back.
-    pub async fn ledger(&self) -> Result<Ledger> {
-        self.writer.ledger().await
-    }
-
-    /// The stream's figures.
-    pub fn stats(&self) -> LaneStats {
-        *self.stats.borrow()
-    }
-
-    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        self.asks.send(ask(reply)).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())
-    }
-}
-
-/// Names a window without holding it open.
-#[derive(Debug, Clone, Copy)]
-pub struct WatchRef(WatchId);
-
-impl KeyWatch {
-    /// To ask about it.
-    pub fn to_ref(&self) -> WatchRef {
-        WatchRef(self.id)
-    }
-}
-
-enum Done {
-    Applied(Outcome<Applied>, Position, u64, Vec<TableId>),
-    Landed(Ticket, Outcome<Landed>, Landing),
-}
+/// Reports that wait for the supervisor; beyond, nothing new is begun.
+const REPORTS: usize = 64;
+/// Items taken from the feeder in one go.
+const DRAUGHT: usize = 256;
 
 /// The lane, before and while it runs.
 pub struct Lane {
-    site: Site,
-    core: LaneCore,
-    feed: Box<dyn Feed>,
-    writer: Arc<dyn Writer>,
-    inbox: mpsc::Receiver<Ask>,
-    stats: watch::Sender<LaneStats>,
-    intents: BTreeMap<Ticket, oneshot::Sender<()>>,
-    windows: Vec<(WatchId, oneshot::Sender<()>)>,
-    landings: BTreeMap<Ticket, (Intent, oneshot::Sender<Result<LandedAt>>)>,
-    in_flight: BTreeMap<Ticket, ()>,
-    waiting: Vec<(Barrier, oneshot::Sender<Result<()>>)>,
+    pub(super) site: Site,
+    pub(super) writer: Arc<dyn Writer>,
+    pub(super) token: Token,
+    pub(super) core: LaneCore,
+    pub(super) landed: LandedRanges,
+    /// Everything under way, on the target and on the clock.
+    pub(super) works: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Of these, writes and questions about writes.
+    pub(super) flying: usize,
+    pub(super) unsettled_batch: Option<SentBatch>,
+    pub(super) unsettled_landings: BTreeMap<Ticket, Landing>,
+    pub(super) retries: Retries,
+    pub(super) proving: bool,
+    pub(super) asking_durable: bool,
+    pub(super) fatal: Option<Fault>,
+    pub(super) pending: VecDeque<Report>,
+    readers: BTreeMap<Ticket, oneshot::Sender<Result<LandedAt>>>,
+    begun: FuturesUnordered<BoxFuture<'static, (Ticket, Option<Handed>)>>,
+    windows: FuturesUnordered<BoxFuture<'static, WatchId>>,
+    waiting: BTreeMap<WaitId, oneshot::Sender<Result<()>>>,
     stopped_tables: Vec<TableId>,
+    /// Whether the pause that a stopped table leads to was seen.
     stood_still: bool,
+    feeder: Option<Feeder>,
+    release: watch::Sender<Position>,
+    asks: mpsc::Receiver<Ask>,
+    stats: watch::Sender<LaneStats>,
+    ticks: u32,
     rested: bool,
-    applying: bool,
-    backoff: Duration,
-    again_at: Option<Instant>,
 }
 
 impl Lane {
-    /// Opens the stream behind what the ledger says is applied.
+    /// Finds out where the target stands; the stream will be opened behind that.
+    ///
+    /// # Errors
+    /// When the ledger can't be read, other than in passing.
     pub async fn open(site: Site, writer: Box<dyn Writer>) -> Result<(Self, LaneHandle)> {
+        Self::open_with(site, writer, Options::default()).await
+    }
+
+    /// The same with bounds of one's own. What the source delivers before it is visible is asked of the source.
+    pub async fn open_with(
+        site: Site,
+        writer: Box<dyn Writer>,
+        options: Options,
+    ) -> Result<(Self, LaneHandle)> {
         let writer: Arc<dyn Writer> = Arc::from(writer);
-        let applied = writer.ledger().await?.applied;
-        let feed = site.retry(|| site.source.feed(&site.plan, applied)).await?;
+        let ledger = site.retry(|| writer.ledger()).await?;
         let options = Options {
             delivers_before_visible: site.source.abilities().delivers_before_visible,
-            ..Options::default()
+            ..options
         };
-        let core = LaneCore::new(Arc::clone(&site.plan), applied, options);
         let (asks, inbox) = mpsc::channel(ASKS);
         let stats = watch::Sender::new(LaneStats {
-            applied,
+            applied: ledger.applied,
             ..LaneStats::default()
         });
         let handle = LaneHandle {
@@ -216,389 +101,206 @@ impl Lane {
             writer: Arc::clone(&writer),
         };
         let lane = Self {
+            core: LaneCore::new(Arc::clone(&site.plan), ledger.applied, options),
+            landed: LandedRanges::of(&ledger),
+            token: ledger.token,
             site,
-            core,
-            feed,
             writer,
-            inbox,
-            stats,
-            intents: BTreeMap::new(),
-            windows: Vec::new(),
-            landings: BTreeMap::new(),
-            in_flight: BTreeMap::new(),
-            waiting: Vec::new(),
+            works: FuturesUnordered::new(),
+            flying: 0,
+            unsettled_batch: None,
+            unsettled_landings: BTreeMap::new(),
+            retries: Retries::default(),
+            proving: false,
+            asking_durable: false,
+            fatal: None,
+            pending: VecDeque::new(),
+            readers: BTreeMap::new(),
+            begun: FuturesUnordered::new(),
+            windows: FuturesUnordered::new(),
+            waiting: BTreeMap::new(),
             stopped_tables: Vec::new(),
             stood_still: false,
+            feeder: None,
+            release: watch::Sender::new(Position::START),
+            asks: inbox,
+            stats,
+            ticks: 0,
             rested: false,
-            applying: false,
-            backoff: BACKOFF_FIRST,
-            again_at: None,
         };
         Ok((lane, handle))
     }
 
-    /// Runs until told to end, or until something fails that does not pass.
+    /// Runs until told to end (what is being written ends first), or until something fails that does not pass.
+    ///
+    /// Once it may go on after a table was stopped, it tells itself to end: it is to be opened anew, because the stream that
+    /// stopped the table has left its changes out from there on.
     pub async fn run(mut self) -> Result<()> {
-        let mut writes: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         let stop = self.site.stop.clone();
+        let reports = self.site.reports.clone();
         let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut feed_again = BACKOFF_FIRST;
-        let mut feed_at: Option<Instant> = None;
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.drive(&mut writes).await?;
-            let wants_feed = self.core.wants_feed();
-            let wake = self.again_at.into_iter().chain(feed_at).min();
+            let still = self.site.controls.borrow_and_update().still;
+            if !self.stopped_tables.is_empty() {
+                self.stood_still |= still;
+                if self.stood_still && !still {
+                    stop.cancel();
+                }
+            }
+            let ending = stop.is_cancelled() || self.fatal.is_some();
+            if ending && self.flying == 0 {
+                return self.fatal.map_or(Ok(()), Err);
+            }
+            if !ending {
+                self.connect();
+            }
+            self.start(still || ending);
+            self.say(still);
+            let taking = !still && !ending && self.core.wants_feed();
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                Some(done) = writes.next(), if !writes.is_empty() => self.done(done).await?,
-                Some(ask) = self.inbox.recv() => self.answer(ask),
-                changed = self.site.controls.changed() => if changed.is_err() { break },
-                _ = tick.tick() => self.tick().await?,
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    let now = Instant::now();
-                    self.again_at = self.again_at.filter(|at| *at > now);
-                    if feed_at.is_some_and(|at| at <= now) {
-                        match self.site.source.feed(&self.site.plan, self.core.delivered_position()).await {
-                            Ok(feed) => {
-                                self.feed = feed;
-                                feed_at = None;
-                                feed_again = BACKOFF_FIRST;
-                            }
-                            Err(fault) if fault.kind == Kind::Transient => {
-                                feed_again = (feed_again * 2).min(BACKOFF_MOST);
-                                feed_at = Some(now + feed_again);
-                            }
-                            Err(fault) => return Err(fault),
-                        }
+                () = stop.cancelled(), if !ending => {}
+                changed = self.site.controls.changed(), if !ending => {
+                    // Nobody can pause or resume any more: the engine is ending.
+                    if changed.is_err() {
+                        stop.cancel();
                     }
                 }
-                item = self.feed.next(), if wants_feed && feed_at.is_none() => match item {
-                    Ok(item) => self.deliver(item),
-                    Err(fault) if fault.kind == Kind::Transient => {
-                        tracing::warn!(error = %fault, "the change stream broke; opened again");
-                        feed_at = Some(Instant::now() + feed_again);
+                slot = reports.reserve(), if !self.pending.is_empty() => {
+                    match (slot, self.pending.pop_front()) {
+                        (Ok(slot), Some(report)) => slot.send(report),
+                        // The supervisor is gone: the engine is ending.
+                        _ => stop.cancel(),
                     }
-                    Err(fault) => return Err(fault),
-                },
+                }
+                Some(done) = self.works.next(), if !self.works.is_empty() => self.done(done),
+                Some((ticket, handed)) = self.begun.next(), if !self.begun.is_empty() => {
+                    self.handed(ticket, handed);
+                }
+                Some(watch) = self.windows.next(), if !self.windows.is_empty() => {
+                    self.core.unwatch(watch);
+                }
+                Some(ask) = self.asks.recv() => self.answer(ask),
+                _ = tick.tick() => self.tick(),
+                fed = next_of(&mut self.feeder), if taking => self.fed(fed),
             }
         }
-        // What is being written is let finish: its outcome is worth recording, and nothing else is begun.
-        while let Some(done) = writes.next().await {
-            self.done(done).await?;
-        }
-        Ok(())
     }
 
-    fn deliver(&mut self, item: Item) {
-        if let Item::Txn(txn) = &item {
-            let changes = txn.changes.len() as u64;
-            self.stats.send_modify(|s| s.delivered_changes += changes);
+    /// Opens the stream where it is not open and may be.
+    fn connect(&mut self) {
+        if self.feeder.is_none() && self.retries.free(Work::Feed) {
+            let from = self.core.delivered_position();
+            self.feeder = Some(Feeder::spawn(&self.site, from, self.release.subscribe()));
         }
-        self.core.delivered(item);
     }
 
-    /// Starts everything that may start now.
-    async fn drive(
-        &mut self,
-        writes: &mut FuturesUnordered<BoxFuture<'static, Done>>,
-    ) -> Result<()> {
-        let still = self.site.controls.borrow().still;
-        if still {
-            self.stood_still = true;
-        } else if self.stood_still {
-            self.stood_still = false;
-            self.rested = false;
-            for table in std::mem::take(&mut self.stopped_tables) {
-                self.core.resume_past(table);
-            }
-        }
-        let now = !still && self.again_at.is_none();
-        while let Some(action) = self.core.poll(Allow {
-            apply: now,
-            land: now,
-        }) {
-            match action {
-                Action::Apply(batch) => self.apply(batch, writes),
-                Action::Land { ticket, landing } => self.land(ticket, landing, writes),
-                Action::Release(position) => {
-                    if let Err(fault) = self.feed.release(position).await {
-                        tracing::debug!(error = %fault, "the source keeps its log a little longer");
-                    }
+    /// Starts whatever the core wants and is allowed.
+    fn start(&mut self, still: bool) {
+        loop {
+            let may = !still && self.pending.len() < REPORTS;
+            let allow = Allow {
+                apply: may && self.retries.free(Work::Apply) && self.unsettled_batch.is_none(),
+                land: may && self.retries.free(Work::Land),
+            };
+            match self.core.poll(allow) {
+                Some(Action::Apply(batch)) => self.apply(batch),
+                Some(Action::Land { ticket, landing }) => self.land(ticket, landing),
+                Some(Action::Release(position)) => drop(self.release.send_replace(position)),
+                Some(Action::Again(ticket)) => {
+                    let again = Fault::new(Kind::Transient, "the read can't be used any more");
+                    self.end_read(ticket, Err(again));
                 }
-                Action::Again(ticket) => {
-                    if let Some((_, reply)) = self.landings.remove(&ticket) {
-                        let _ = reply.send(Err(Fault::new(
-                            Kind::Transient,
-                            "the read can't be used any more",
-                        )));
-                    }
-                }
-                Action::Stopped { table, emptied } => {
+                Some(Action::Stopped { table, emptied }) => {
                     tracing::warn!(%table, emptied, "the table's stream stopped");
                     self.stopped_tables.push(table);
-                    self.site
-                        .tell(Report::Trouble(PauseReason::SchemaChanged(table)))
-                        .await;
+                    let reason = PauseReason::SchemaChanged(table);
+                    self.pending.push_back(Report::Trouble(reason));
                 }
-                Action::Missed { keys, .. } => self.missed(keys).await?,
+                Some(Action::Reached(wait)) => {
+                    if let Some(reply) = self.waiting.remove(&wait) {
+                        // Whoever waited may have given up.
+                        let _ = reply.send(Ok(()));
+                    }
+                }
+                None => break,
             }
         }
-        if still && !self.rested && writes.is_empty() {
-            self.rested = true;
-            self.site.tell(Report::Rested).await;
+        if self.core.wants_proof() && !self.proving && !still {
+            self.prove();
         }
-        self.tell_waiting(still);
-        let (applied, waiting) = (self.core.applied_position(), self.core.waiting());
-        self.stats.send_if_modified(|s| {
-            let changed = s.applied != applied || s.waiting != waiting;
-            (s.applied, s.waiting) = (applied, waiting);
+    }
+
+    /// Says where the lane stands, and that it rests once it does.
+    fn say(&mut self, still: bool) {
+        let (delivered_changes, waiting) = (self.core.changes_in(), self.core.waiting());
+        let now = LaneStats {
+            applied: self.core.applied_position(),
+            waiting,
+            delivered_changes,
+            applied_changes: delivered_changes - waiting,
+        };
+        self.stats.send_if_modified(|last| {
+            let changed = *last != now;
+            *last = now;
             changed
         });
-        Ok(())
-    }
-
-    fn tell_waiting(&mut self, still: bool) {
-        let mut kept = Vec::new();
-        for (barrier, reply) in std::mem::take(&mut self.waiting) {
-            if self.core.reached(barrier) {
-                let _ = reply.send(Ok(()));
-            } else if still {
+        let unsettled = self.unsettled_batch.is_some() || !self.unsettled_landings.is_empty();
+        if still && self.flying == 0 && !unsettled && !self.rested {
+            self.rested = true;
+            self.pending.push_back(Report::Rested);
+        }
+        if still {
+            for (wait, reply) in std::mem::take(&mut self.waiting) {
+                self.core.unwait(wait);
                 let _ = reply.send(Err(Fault::new(Kind::Transient, "the stream stands still")));
-            } else if !reply.is_closed() {
-                kept.push((barrier, reply));
             }
-        }
-        self.waiting = kept;
-    }
-
-    fn apply(&mut self, batch: Batch, writes: &FuturesUnordered<BoxFuture<'static, Done>>) {
-        let writer = Arc::clone(&self.writer);
-        let (upto, changes) = (
-            batch.upto,
-            batch.log.iter().map(|txn| txn.changes.len() as u64).sum(),
-        );
-        let mut tables: Vec<TableId> = batch.net.iter().map(|change| change.table).collect();
-        tables.sort_unstable();
-        tables.dedup();
-        self.applying = true;
-        writes.push(Box::pin(async move {
-            Done::Applied(writer.apply(batch).await, upto, changes, tables)
-        }));
-    }
-
-    fn land(
-        &mut self,
-        ticket: Ticket,
-        landing: Landing,
-        writes: &FuturesUnordered<BoxFuture<'static, Done>>,
-    ) {
-        let writer = Arc::clone(&self.writer);
-        self.in_flight.insert(ticket, ());
-        let copy = landing.clone();
-        writes.push(Box::pin(async move {
-            Done::Landed(ticket, writer.land(landing).await, copy)
-        }));
-    }
-
-    async fn done(&mut self, done: Done) -> Result<()> {
-        match done {
-            Done::Applied(outcome, upto, changes, tables) => {
-                self.applying = false;
-                let outcome = match outcome {
-                    Outcome::Unknown(evidence) => self.applied_after_all(upto, &evidence).await?,
-                    settled => settled,
-                };
-                match outcome.settled() {
-                    Ok(applied) => {
-                        self.core.applied(applied);
-                        self.stats.send_modify(|s| s.applied_changes += changes);
-                        self.backoff = BACKOFF_FIRST;
-                    }
-                    Err(fault) => {
-                        self.core.not_applied();
-                        self.failed(fault, &tables).await?;
-                    }
-                }
-            }
-            Done::Landed(ticket, outcome, landing) => {
-                self.in_flight.remove(&ticket);
-                let outcome = match outcome {
-                    Outcome::Unknown(evidence) => {
-                        self.landed_after_all(&landing, &evidence).await?
-                    }
-                    settled => settled,
-                };
-                match outcome.settled() {
-                    Ok(landed) => {
-                        self.core.landed(ticket);
-                        self.backoff = BACKOFF_FIRST;
-                        self.intents.remove(&ticket);
-                        if let Some((_, reply)) = self.landings.remove(&ticket) {
-                            let _ = reply.send(Ok(LandedAt {
-                                position: self.core.applied_position(),
-                                landed,
-                            }));
-                        }
-                    }
-                    Err(fault) => {
-                        self.core.not_landed(ticket);
-                        self.failed(fault, &[landing.table]).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The reply was lost: the ledger knows whether the batch is in.
-    async fn applied_after_all(
-        &mut self,
-        upto: Position,
-        evidence: &str,
-    ) -> Result<Outcome<Applied>> {
-        tracing::warn!(
-            evidence,
-            "the outcome of a batch is read back from the ledger"
-        );
-        let ledger = self.site.retry(|| self.writer.ledger()).await?;
-        Ok(if ledger.applied >= upto {
-            Outcome::Done(Applied::default())
         } else {
-            Outcome::NotDone(again())
-        })
-    }
-
-    /// The reply was lost: a chunk's mark knows whether it is in; a repair is landed again, which changes nothing twice.
-    async fn landed_after_all(
-        &mut self,
-        landing: &Landing,
-        evidence: &str,
-    ) -> Result<Outcome<Landed>> {
-        tracing::warn!(
-            evidence,
-            "the outcome of a landing is read back from the ledger"
-        );
-        self.site.retry(|| self.writer.ledger()).await?;
-        let Some(mark) = &landing.mark else {
-            return Ok(Outcome::NotDone(again()));
-        };
-        let marks = self
-            .site
-            .retry(|| self.writer.landed(landing.table, mark.chunk.no))
-            .await?;
-        let there = marks.iter().any(|m| m.chunk == mark.chunk);
-        Ok(if there {
-            Outcome::Done(Landed::default())
-        } else {
-            Outcome::NotDone(again())
-        })
-    }
-
-    /// What a write that was certainly not done means.
-    async fn failed(&mut self, fault: Fault, tables: &[TableId]) -> Result<()> {
-        let reason = match fault.code.as_str() {
-            "TARGET-FULL" => Some(PauseReason::TargetFull),
-            "PARKED" => Some(PauseReason::Parked(
-                self.culprit(&fault, tables),
-                fault.to_string(),
-            )),
-            _ => None,
-        };
-        let fatal = reason.is_none() && fault.kind != Kind::Transient;
-        if fatal {
-            return Err(fault);
+            self.rested = false;
         }
-        tracing::warn!(error = %fault, "a write was not done; it comes again");
-        self.again_at = Some(Instant::now() + self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF_MOST);
-        if let Some(reason) = reason {
-            self.site.tell(Report::Trouble(reason)).await;
-        }
-        Ok(())
     }
 
-    /// The table that a constraint's message names, or the first one that was written.
-    fn culprit(&self, fault: &Fault, tables: &[TableId]) -> TableId {
-        let text = fault.to_string();
-        let named = |id: &&TableId| {
-            self.site
-                .plan
-                .table(**id)
-                .is_some_and(|t| text.contains(&t.target))
-        };
-        tables
-            .iter()
-            .find(named)
-            .or(tables.first())
-            .copied()
-            .unwrap_or_default()
+    pub(super) fn end_read(&mut self, ticket: Ticket, end: Result<LandedAt>) {
+        if let Some(reply) = self.readers.remove(&ticket) {
+            // A worker that is gone finds what has landed in the ledger.
+            let _ = reply.send(end);
+        }
     }
 
-    /// Updates that found no row: normal where nothing has landed yet, drift where it has.
-    async fn missed(&mut self, keys: Vec<(TableId, Key)>) -> Result<()> {
-        let ledger = self.writer.ledger().await?;
-        let mut view = self.site.target.view(&self.site.plan).await?;
-        let mut by_table: BTreeMap<TableId, Vec<Key>> = BTreeMap::new();
-        for (table, key) in keys {
-            by_table.entry(table).or_default().push(key);
-        }
-        for (table, keys) in by_table {
-            let Some((_, _, hi)) = ledger.last.iter().find(|(id, _, _)| *id == table) else {
-                continue;
-            };
-            let landed = Range {
-                lo: None,
-                hi: hi.clone(),
-            };
-            let lost = view
-                .inside(table, &landed, &keys)
-                .await?
-                .into_iter()
-                .filter(|inside| *inside)
-                .count();
-            if lost > 0 {
-                let name = self
-                    .site
-                    .plan
-                    .table(table)
-                    .map(|t| t.target.clone())
-                    .unwrap_or_default();
-                let fault = Fault::new(
-                    Kind::NotProven,
-                    format!("{lost} updates of {name} found no row on the target"),
-                )
-                .code("ROW-MISSING")
-                .hint("somebody else removed rows there; comparing finds them, R repairs");
-                self.site.tell(Report::Failed(fault)).await;
+    fn handed(&mut self, ticket: Ticket, handed: Option<Handed>) {
+        match handed {
+            Some(Handed { read, end }) => {
+                self.readers.insert(ticket, end);
+                self.core.read(ticket, read);
             }
+            None => self.core.cancel(ticket),
         }
-        Ok(())
     }
 
+    /// A reply goes nowhere when whoever asked has given up, and what it held is given up with it.
     fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Begin(reply) => {
                 let ticket = self.core.begin();
-                let (alive, guard) = oneshot::channel();
-                self.intents.insert(ticket, alive);
-                let _ = reply.send(Intent {
-                    ticket,
-                    _alive: guard,
-                });
+                let (handed, rows) = oneshot::channel();
+                self.begun
+                    .push(Box::pin(async move { (ticket, rows.await.ok()) }));
+                let _ = reply.send(Intent { ticket, handed });
             }
-            Ask::Land(intent, read, reply) => {
-                let ticket = intent.ticket;
-                self.landings.insert(ticket, (intent, reply));
-                self.core.read(ticket, *read);
+            Ask::Wait(barrier, reply) => {
+                let wait = self.core.wait(barrier);
+                self.waiting.insert(wait, reply);
             }
-            Ask::Wait(barrier, reply) => self.waiting.push((barrier, reply)),
             Ask::Watch(reply) => {
                 let id = self.core.watch();
-                let (alive, guard) = oneshot::channel();
-                self.windows.push((id, alive));
-                let _ = reply.send(KeyWatch { id, _alive: guard });
+                let (open, closed) = oneshot::channel::<()>();
+                self.windows.push(Box::pin(async move {
+                    // Never sent: it ends when the window is dropped.
+                    let _ = closed.await;
+                    id
+                }));
+                let _ = reply.send(KeyWatch { id, _open: open });
             }
             Ask::Changed(watch, table, seen, applied, reply) => {
                 let _ = reply.send(self.core.changed(watch, table, &seen, applied));
@@ -606,44 +308,59 @@ impl Lane {
         }
     }
 
-    /// Lets go of what nobody waits for any more, and of what the source may forget.
-    async fn tick(&mut self) -> Result<()> {
-        let gone: Vec<Ticket> = self
-            .landings
-            .iter()
-            .filter(|(_, (_, reply))| reply.is_closed())
-            .map(|(t, _)| *t)
-            .collect();
-        for ticket in gone.into_iter().filter(|t| !self.in_flight.contains_key(t)) {
-            self.landings.remove(&ticket);
-        }
-        let dropped: Vec<Ticket> = self
-            .intents
-            .iter()
-            .filter(|(_, alive)| alive.is_closed())
-            .map(|(t, _)| *t)
-            .collect();
-        for ticket in dropped
-            .into_iter()
-            .filter(|t| !self.in_flight.contains_key(t))
+    fn tick(&mut self) {
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(CHECKPOINT)
+            && self.core.applied_position() > self.core.ledger_position()
         {
-            self.intents.remove(&ticket);
-            self.core.cancel(ticket);
+            self.core.checkpoint();
         }
-        for (id, _) in self.windows.extract_if(.., |(_, alive)| alive.is_closed()) {
-            self.core.unwatch(id);
+        let given_up: Vec<WaitId> = self
+            .waiting
+            .iter()
+            .filter(|(_, reply)| reply.is_closed())
+            .map(|(wait, _)| *wait)
+            .collect();
+        for wait in given_up {
+            self.waiting.remove(&wait);
+            self.core.unwait(wait);
         }
-        self.core.checkpoint();
-        let durable = self.writer.durable().await?;
-        self.core.durable(durable);
-        if self.core.wants_proof() {
-            let view = self.site.source.view(&self.site.plan).await?;
-            self.core.prove(view.seen());
+        if !self.asking_durable && self.core.ledger_position() > *self.release.borrow() {
+            self.ask_durable();
         }
-        Ok(())
+    }
+
+    fn fed(&mut self, first: Option<Fed>) {
+        let mut next = first;
+        for taken in 1..=DRAUGHT {
+            match next {
+                Some(Fed::Item(item, _share)) => self.core.delivered(item),
+                Some(Fed::Opened) => self.retries.worked(Work::Feed),
+                Some(Fed::Broken(fault)) => {
+                    self.feeder = None;
+                    return self.failed(Work::Feed, fault, &[]);
+                }
+                None => {
+                    self.feeder = None;
+                    let ended =
+                        Fault::new(Kind::Transient, "the stream's reader ended unexpectedly");
+                    return self.failed(Work::Feed, ended, &[]);
+                }
+            }
+            if taken == DRAUGHT || !self.core.wants_feed() {
+                return;
+            }
+            match self.feeder.as_mut().map(|feeder| feeder.items.try_recv()) {
+                Some(Ok(fed)) => next = Some(fed),
+                _ => return,
+            }
+        }
     }
 }
 
-fn again() -> Fault {
-    Fault::new(Kind::Transient, "the write was not done")
+async fn next_of(feeder: &mut Option<Feeder>) -> Option<Fed> {
+    match feeder {
+        Some(feeder) => feeder.items.recv().await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,0 +1,148 @@
+//! One read.
+
+use super::base::Snapshot;
+use super::endpoint::{Map, Sim};
+use super::table::{Rows as Stored, at};
+use crate::db::canon::row_hash;
+use crate::db::{Read, ResultSet, View};
+use crate::domain::fault::{Fault, Kind as FaultKind, Result};
+use crate::domain::id::TableId;
+use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::position::{Barrier, Position, Seen};
+use crate::domain::unit::{Bytes, Rows};
+use crate::domain::value::{Value, row_weight};
+use crate::domain::verdict::Digest;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+pub(super) struct SimView {
+    sim: Arc<Sim>,
+    snapshot: Snapshot,
+    map: Map,
+    ledger: bool,
+}
+
+impl SimView {
+    pub fn new(sim: Arc<Sim>, snapshot: Snapshot, map: Map, ledger: bool) -> Self {
+        Self {
+            sim,
+            snapshot,
+            map,
+            ledger,
+        }
+    }
+
+    fn table(&self, table: TableId) -> Result<&Stored> {
+        let here = self.map.here(table)?;
+        at(&self.snapshot.tables, here).ok_or_else(|| {
+            Fault::new(
+                FaultKind::Blocked,
+                "the table was made after this read began",
+            )
+            .code("TABLE-MISSING")
+        })
+    }
+}
+
+#[async_trait]
+impl View for SimView {
+    fn seen(&self) -> &Seen {
+        &self.snapshot.seen
+    }
+
+    fn applied(&self) -> Option<Position> {
+        self.ledger.then_some(self.snapshot.applied)
+    }
+
+    async fn barrier(&mut self) -> Result<Barrier> {
+        let seen = &self.snapshot.seen;
+        Ok(self.sim.with(|base| base.barrier(seen)))
+    }
+
+    async fn bound(
+        &mut self,
+        table: TableId,
+        after: Option<&Bound>,
+        rows: Rows,
+    ) -> Result<Option<Bound>> {
+        let stored = self.table(table)?;
+        let from = Range {
+            lo: after.cloned(),
+            hi: None,
+        };
+        let nth = usize::try_from(rows.0).unwrap_or(usize::MAX);
+        let found = stored.range(&from).nth(nth);
+        Ok(found.map(|row| stored.definition.table.bound_of(row)))
+    }
+
+    async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read> {
+        tokio::task::yield_now().await;
+        let stored = self.table(table)?;
+        let mut read = Read::default();
+        for row in stored.pick(pick) {
+            let weight = Bytes(row_weight(row));
+            if !read.rows.is_empty() && read.bytes + weight > budget {
+                read.cut = Some(stored.definition.table.bound_of(row));
+                break;
+            }
+            read.bytes += weight;
+            read.rows.push(row.clone());
+        }
+        Ok(read)
+    }
+
+    async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>> {
+        let stored = self.table(table)?;
+        Ok(keys.iter().map(|key| stored.inside(range, key)).collect())
+    }
+
+    async fn digest(&mut self, table: TableId, range: &Range) -> Result<Digest> {
+        let mut digest = Digest::default();
+        for row in self.table(table)?.range(range) {
+            digest.rows += Rows(1);
+            digest.sum = digest.sum.wrapping_add(row_hash(row));
+        }
+        Ok(digest)
+    }
+
+    async fn hashes(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, u128)>> {
+        let stored = self.table(table)?;
+        let hash = |row| (stored.key_of(row), row_hash(row));
+        Ok(stored.range(range).map(|row| hash(row)).collect())
+    }
+
+    /// Knows `select * from T` and `select count(*) from T`, in lower case.
+    async fn query(&mut self, sql: &str, _params: &[Value], limit: u32) -> Result<ResultSet> {
+        let refused = |what: &str| Fault::new(FaultKind::Refused, what).code("NOT-A-READ");
+        let words: Vec<&str> = sql.split_whitespace().collect();
+        let ["select", what, "from", name] = words[..] else {
+            return Err(refused("this is no read that the simulated database knows"));
+        };
+        let mut tables = self.snapshot.tables.iter();
+        let stored = tables
+            .find(|rows| rows.definition.table.source == name)
+            .ok_or_else(|| refused("there is no such table"))?;
+        let whole = Range::default();
+        let all = stored.range(&whole);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(match what {
+            "count(*)" => ResultSet {
+                columns: vec!["count(*)".into()],
+                rows: vec![[Value::Integer(stored.len() as i64)].into()],
+                more: false,
+            },
+            "*" => ResultSet {
+                columns: stored
+                    .definition
+                    .table
+                    .columns
+                    .iter()
+                    .map(|column| column.name.clone())
+                    .collect(),
+                rows: all.take(limit).cloned().collect(),
+                more: stored.len() > limit,
+            },
+            _ => return Err(refused("this is no read that the simulated database knows")),
+        })
+    }
+}
