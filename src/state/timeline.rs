@@ -157,10 +157,11 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
                 engine(),
                 Mark::Alert,
                 format!(
-                    "{} chunk {}: {}{columns}",
+                    "{} chunk {}: {}{columns} at {}",
                     table(&chunk.table),
                     chunk.no,
-                    parts.join(", ")
+                    parts.join(", "),
+                    verdict.position
                 ),
             )
         }

@@ -1,10 +1,11 @@
 //! Takes pictures of a story.
 
-use super::story::{ANA, Story};
+use super::story::{ANA, ORDERS, Story};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
+use tidegate::domain::id::ChunkId;
 use tidegate::domain::unit::Span;
-use tidegate::tui::model::{Now, Picture, Ui};
+use tidegate::tui::model::{Loaded, Now, Picture, Screen, Ui};
 use tidegate::tui::theme::{Depth, Theme};
 use tidegate::tui::view;
 
@@ -35,6 +36,37 @@ impl Camera {
 
     pub fn with(mut self, change: impl FnOnce(&mut Ui)) -> Self {
         change(&mut self.ui);
+        self
+    }
+
+    pub fn on(mut self, screen: Screen) -> Self {
+        self.ui.screen = screen;
+        self
+    }
+
+    /// With the answers an engine would have given to what the screens ask for.
+    pub fn knowing(mut self, story: &Story) -> Self {
+        let (known, rows) = story.differing();
+        if let Some(first) = known.first() {
+            self.ui.diff.rows = Loaded::Have((first.chunk, rows, false));
+            self.ui.diff.row = Some((first.chunk, first.key.clone()));
+        }
+        self.ui.diff.known = Loaded::Have(known);
+        self.ui.diff.only_differing = true;
+        self.ui.diff.column = 3;
+        self.ui.map.table = Some(ORDERS);
+        self.ui.map.chunk = 1_515;
+        for no in 0..2_900 {
+            let bound = if no == 0 {
+                String::new()
+            } else {
+                format!("{}", u64::from(no) * 50_000 + 1)
+            };
+            self.ui
+                .map
+                .bounds
+                .insert(ChunkId { table: ORDERS, no }, bound);
+        }
         self
     }
 

@@ -1,13 +1,13 @@
 //! A believable night, told as the events a journal would hold. Nothing here pokes a field: what the screens show is what
 //! the fold made of these records.
 
-use tidegate::domain::command::{Command, Pace, Role};
+use tidegate::domain::command::{Command, Drifted, Pace, Role};
 use tidegate::domain::event::{Alert, Body, Event, Fact, PauseReason, Phase, Severity, Subject};
 use tidegate::domain::fault::{Fault, Kind};
 use tidegate::domain::id::{
     AlertId, ChunkId, MigrationName, RepairId, Seq, SessionId, TableId, Token, Who,
 };
-use tidegate::domain::key::Collation;
+use tidegate::domain::key::{Collation, Key};
 use tidegate::domain::plan::{
     Backfill, EndPlan, Engine, Environment, Plan, Prune, ShadowQuery, Side, Throttle, Verify,
 };
@@ -15,7 +15,8 @@ use tidegate::domain::position::Position;
 use tidegate::domain::sample::{Sample, ShadowLine};
 use tidegate::domain::table::{Column, KeySpec, Mode, Table};
 use tidegate::domain::unit::{At, Bytes, Rows, RowsPerSecond, Span, Tick};
-use tidegate::domain::verdict::{ChunkVerdict, DriftCounts};
+use tidegate::domain::value::Value;
+use tidegate::domain::verdict::{ChunkVerdict, DriftClass, DriftCounts, RowDiff};
 use tidegate::state::conditions::{CAPTURE_MADE, FINISH_MADE};
 use tidegate::state::migration::Migration;
 
@@ -762,5 +763,72 @@ impl Story {
         s.fact(Fact::Rested);
         s.wait(Span::seconds(190));
         s
+    }
+
+    /// What the engine answers when asked which rows differ, and how the first ones look on both sides.
+    pub fn differing(&self) -> (Vec<Drifted>, Vec<RowDiff>) {
+        let mut known = Vec::new();
+        for (id, _, table) in self.state.live_tables() {
+            for (no, cell) in table.chunks.cells().iter().enumerate() {
+                for i in 0..cell.differ() {
+                    known.push(Drifted {
+                        chunk: ChunkId {
+                            table: id,
+                            no: no as u32,
+                        },
+                        key: Key::normal(
+                            [Value::Integer(no as i64 * 50_000 + 14 + i64::from(i))],
+                            &[Collation::Binary],
+                        ),
+                        class: match (id, no, i) {
+                            (PAYMENTS, ..) | (ORDERS, 746, _) | (ORDERS, 1_837, 4) => {
+                                DriftClass::Extra
+                            }
+                            (ORDERS, 1_102, _) => DriftClass::Missing,
+                            _ => DriftClass::Changed,
+                        },
+                        age: Span::seconds(31 + u64::from(i) * 93),
+                    });
+                }
+            }
+        }
+        known.sort_by_key(|d| std::cmp::Reverse((d.chunk.table, d.chunk.no)));
+        let rows = known
+            .iter()
+            .filter(|d| known.first().is_some_and(|f| f.chunk == d.chunk))
+            .map(|d| order_row(d.key.clone(), d.class))
+            .collect();
+        (known, rows)
+    }
+}
+
+/// A row of orders whose total became text and whose note (masked) changed as well.
+pub fn order_row(key: Key, class: DriftClass) -> RowDiff {
+    let id = key.parts()[0].clone();
+    let row = |total: Value, note: &str| {
+        vec![
+            id.clone(),
+            Value::Integer(5_518_201),
+            Value::text("paid"),
+            total,
+            Value::text("EUR"),
+            Value::text("2026-11-20 14:02:40.118311"),
+            Value::text(note),
+            Value::Blob([0x7b, 0x22, 0x73, 0x72, 0x63, 0x22].into()),
+            Value::Null,
+        ]
+    };
+    let source = row(Value::Real(149.99), "Lieferung an Nachbarn (王)");
+    let target = row(Value::text("149.99"), "Lieferung an die Nachbarn");
+    RowDiff {
+        key,
+        class,
+        source: (class != DriftClass::Extra).then_some(source),
+        target: (class != DriftClass::Missing).then_some(target),
+        columns: if class == DriftClass::Changed {
+            vec![3, 6]
+        } else {
+            vec![]
+        },
     }
 }

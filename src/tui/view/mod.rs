@@ -2,10 +2,16 @@
 //!
 //! [`frame`] is the only way in. Every screen stands under the header's answers and over the hints.
 
+mod diff;
 mod header;
+mod log;
+mod map;
+mod marks;
 mod overview;
 mod scene;
+mod shadow;
 mod small;
+mod timeline;
 pub(super) mod words;
 
 use super::model::{Picture, Screen, Width};
@@ -42,7 +48,12 @@ pub fn frame(picture: &Picture, area: Rect, buf: &mut Buffer) {
     };
     match picture.ui.screen {
         Screen::Overview => overview::draw(&scene, body, buf),
-        _ => {}
+        Screen::Map => map::draw(&scene, body, buf),
+        Screen::Diff => diff::draw(&scene, body, buf),
+        Screen::Shadow => shadow::draw(&scene, body, buf),
+        Screen::Timeline => timeline::draw(&scene, body, buf),
+        Screen::Log => log::draw(&scene, body, buf),
+        Screen::Help => {}
     }
     if picture.stale() {
         dim(&scene, body, buf);

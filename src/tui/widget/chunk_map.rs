@@ -134,23 +134,3 @@ pub fn stretch(chunks: &Chunks, range: Range<u32>, now: Tick) -> Stretch {
     }
     sum
 }
-
-/// The next chunk after (or before) one whose rows differ, around the end to the start.
-pub fn next_differing(chunks: &Chunks, from: u32, forward: bool) -> Option<u32> {
-    let all = chunks.cells();
-    if chunks.tally().differing_chunks == 0 {
-        return None;
-    }
-    let count = all.len();
-    let start = (from as usize).min(count.saturating_sub(1));
-    (1..=count)
-        .map(|step| {
-            if forward {
-                (start + step) % count
-            } else {
-                (start + count - step % count) % count
-            }
-        })
-        .find(|i| all[*i].state() == ChunkState::Differs)
-        .and_then(|i| u32::try_from(i).ok())
-}

@@ -7,6 +7,7 @@ pub mod chunk_map;
 pub mod input;
 pub mod page;
 pub mod row;
+pub mod scrubber;
 pub mod spark;
 pub mod strip;
 pub mod text;

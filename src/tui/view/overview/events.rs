@@ -4,6 +4,7 @@ use crate::domain::command::Role as Seat;
 use crate::state::timeline::Mark;
 use crate::tui::lists;
 use crate::tui::theme::Role;
+use crate::tui::view::marks::mark;
 use crate::tui::view::scene::Scene;
 use crate::tui::view::words;
 use crate::tui::widget::row::{Row, heading};
@@ -133,21 +134,6 @@ pub fn acts(s: &Scene, width: usize, height: usize) -> Vec<Line<'static>> {
         );
     }
     lines
-}
-
-/// The glyph and role of a kind of line.
-pub fn mark(s: &Scene, mark: Mark) -> (&'static str, Role) {
-    let glyphs = s.theme.glyphs;
-    match mark {
-        Mark::Phase => (glyphs.active, Role::Info),
-        Mark::Pause => (glyphs.paused, Role::Warn),
-        Mark::Alert => (glyphs.drift, Role::Bad),
-        Mark::Repair => (glyphs.ok, Role::Repaired),
-        Mark::Note => (glyphs.minor, Role::Title),
-        Mark::Act => (glyphs.to, Role::Lead),
-        Mark::Engine => (glyphs.dot, Role::Muted),
-        Mark::People => (glyphs.todo, Role::Muted),
-    }
 }
 
 /// Who is attached, the lead first.
