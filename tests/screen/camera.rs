@@ -5,9 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use tidegate::domain::id::ChunkId;
 use tidegate::domain::unit::Span;
+use tidegate::tui;
 use tidegate::tui::model::{Loaded, Now, Picture, Screen, Ui};
 use tidegate::tui::theme::{Depth, Theme};
-use tidegate::tui::view;
 
 /// A console that shows a story.
 pub struct Camera {
@@ -81,7 +81,7 @@ impl Camera {
         ui.heard = Some(ui.heard.unwrap_or(ui.now.run - Span::millis(200)));
         let area = Rect::new(0, 0, ui.size.width, ui.size.height);
         let mut buf = Buffer::empty(area);
-        view::frame(&Picture::of(&story.state, &ui), area, &mut buf);
+        tui::draw(&Picture::of(&story.state, &ui), area, &mut buf);
         buf
     }
 

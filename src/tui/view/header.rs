@@ -90,7 +90,7 @@ pub fn phase(p: &Scene) -> (Role, String) {
     }
 }
 
-fn ends(state: &Migration, to: &str) -> Vec<Vec<Piece>> {
+fn ends(state: &Migration, to: &str, width: usize) -> Vec<Vec<Piece>> {
     let Some(plan) = state.plan.as_ref() else {
         return vec![one(Role::Muted, "nothing planned yet")];
     };
@@ -117,6 +117,9 @@ fn ends(state: &Migration, to: &str) -> Vec<Vec<Piece>> {
     for n in [14, 10, 8, 6, 4] {
         forms.push(both(cut(stem(source), n), cut(stem(target), n)));
     }
+    if width < 72 {
+        forms.push(Vec::new());
+    }
     forms
 }
 
@@ -139,7 +142,7 @@ fn who_and_what(p: &Scene, width: usize) -> Line<'static> {
         title = title.or(named(n));
     }
     let mut from_to = Part::new(1, Vec::new());
-    from_to.forms = ends(p.state, glyphs.to);
+    from_to.forms = ends(p.state, glyphs.to, width);
     let short_phase = short_phase(&phase);
     let parts = [
         title,
@@ -189,6 +192,9 @@ fn trend(state: &Migration) -> Option<std::cmp::Ordering> {
 }
 
 fn lag(p: &Scene) -> Part {
+    if p.state.over() {
+        return Part::new(6, one(Role::Muted, "lag ended"));
+    }
     let limit = p.state.plan.as_ref().map(|plan| plan.throttle.max_lag);
     let lag = p.state.sample.lag;
     let role = match (lag, limit) {
@@ -282,7 +288,7 @@ fn left(p: &Scene) -> Part {
         .at_least(18)
     };
     if state.over() {
-        return both("0".into(), ", over");
+        return both("0".into(), "");
     }
     match pace::eta(state) {
         Eta::Stopped(_) => both("?".into(), " stands still"),

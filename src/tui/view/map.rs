@@ -6,7 +6,7 @@ use crate::domain::id::{ChunkId, TableId};
 use crate::domain::unit::{Rows, Span, short_count};
 use crate::state::table::TableState;
 use crate::state::timeline::table_name;
-use crate::tui::grid::{AXIS, GUTTER, Grid};
+use crate::tui::grid::{self, AXIS, GUTTER, Grid};
 use crate::tui::lists;
 use crate::tui::model::ColourBy;
 use crate::tui::theme::Role;
@@ -14,7 +14,7 @@ use crate::tui::widget::chunk_map::{Pixel, Shade, Stretch, pixels, stretch};
 use crate::tui::widget::row::{Row, heading, paint, paint_at};
 use crate::tui::widget::text;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Rect, Size};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
@@ -30,10 +30,10 @@ pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
         paint_at(&row.line(), 0, area, buf);
         return;
     };
-    let room = Size {
-        width: area.width,
-        height: area.height.saturating_sub(1 + BELOW),
-    };
+    // The same room that keys walk through; a frame drawn into less shows less of it.
+    let mut room = grid::room(s.ui);
+    room.height = room.height.min(area.height.saturating_sub(1 + BELOW));
+    room.width = room.width.min(area.width);
     let grid = Grid::fit(room, &s.ui.map, table.expected_chunks());
     paint_at(&title(s, width, id, table, &grid), 0, area, buf);
     let cells = Rect {
@@ -43,7 +43,7 @@ pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
     };
     draw_cells(s, id, table, &grid, cells, buf);
     let below = Rect {
-        y: cells.bottom(),
+        y: area.bottom().saturating_sub(BELOW).max(area.y + 1),
         height: BELOW.min(area.bottom().saturating_sub(cells.bottom())),
         ..area
     };

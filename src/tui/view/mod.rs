@@ -3,6 +3,7 @@
 //! [`frame`] is the only way in. Every screen stands under the header's answers and over the hints.
 
 mod diff;
+mod foot;
 mod header;
 mod log;
 mod map;
@@ -14,9 +15,10 @@ mod small;
 mod timeline;
 pub(super) mod words;
 
+use super::help;
 use super::model::{Picture, Screen, Width};
 use super::theme::Role;
-use crate::tui::widget::row::{Row, heading, paint};
+use crate::tui::widget::row::paint;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::Modifier;
@@ -41,9 +43,11 @@ pub fn frame(picture: &Picture, area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
     let top = header::height(&scene, width);
     paint(&header::header(&scene, width), area, buf);
+    let foot = foot::foot(&scene, width);
+    let below = (foot.len() as u16).min(area.height.saturating_sub(top));
     let body = Rect {
         y: area.y + top,
-        height: area.height.saturating_sub(top + 2),
+        height: area.height.saturating_sub(top + below),
         ..area
     };
     match picture.ui.screen {
@@ -53,21 +57,17 @@ pub fn frame(picture: &Picture, area: Rect, buf: &mut Buffer) {
         Screen::Shadow => shadow::draw(&scene, body, buf),
         Screen::Timeline => timeline::draw(&scene, body, buf),
         Screen::Log => log::draw(&scene, body, buf),
-        Screen::Help => {}
+        Screen::Help => help::draw(picture, body, buf),
     }
     if picture.stale() {
         dim(&scene, body, buf);
     }
-    let foot = Rect {
-        y: area.bottom().saturating_sub(2),
-        height: 2.min(area.height),
+    let bottom = Rect {
+        y: body.bottom(),
+        height: below,
         ..area
     };
-    let lines = vec![
-        heading(picture.theme, width, "", ""),
-        Row::new(picture.theme, width).text(" hints").line(),
-    ];
-    paint(&lines, foot, buf);
+    paint(&foot, bottom, buf);
 }
 
 /// What may no longer be true looks like it: no colour, no weight.

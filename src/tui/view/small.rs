@@ -18,7 +18,12 @@ use ratatui::text::Line;
 /// Draws as many lines as fit: what and which phase, who owns writes, what it waits for, what is wrong, keys.
 pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
-    let mut lines = vec![first(s, width), second(s, width), third(s, width)];
+    let mut lines = vec![
+        first(s, width),
+        second(s, width),
+        third(s, width),
+        fourth(s, width),
+    ];
     let waits = format!("waits for {}", waits_for(s));
     lines.extend(
         text::wrap(&text::escape(&waits), width.saturating_sub(1))
@@ -96,7 +101,6 @@ fn second(s: &Scene, width: usize) -> Line<'static> {
 
 fn third(s: &Scene, width: usize) -> Line<'static> {
     let drift = s.state.drift();
-    let left = words::eta(&pace::eta(s.state), s.theme);
     let equal = words::percent(s.state.equal_part());
     let differ = if drift.confirmed > 0 {
         vec![(
@@ -120,7 +124,27 @@ fn third(s: &Scene, width: usize) -> Line<'static> {
             ],
         ),
         Part::new(1, vec![(Role::Muted, "equal ".into()), (Role::Text, equal)]).or(vec![]),
-        Part::new(1, vec![(Role::Muted, "left ".into()), (Role::Text, left)]).or(vec![]),
+    ];
+    strip(s.theme, width, &parts)
+}
+
+fn fourth(s: &Scene, width: usize) -> Line<'static> {
+    let left = words::eta(&pace::eta(s.state), s.theme);
+    let lead = s
+        .state
+        .people
+        .leader()
+        .map_or_else(|| "nobody".to_string(), |l| l.who.to_string());
+    let parts = [
+        Part::new(2, vec![(Role::Muted, "left ".into()), (Role::Text, left)]),
+        Part::new(
+            1,
+            vec![
+                (Role::Muted, "lead ".into()),
+                (Role::Lead, text::escape(&lead).into_owned()),
+            ],
+        )
+        .or(vec![]),
     ];
     strip(s.theme, width, &parts)
 }

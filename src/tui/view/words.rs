@@ -33,6 +33,15 @@ pub fn span(span: Option<Span>) -> String {
     span.map_or_else(|| UNKNOWN.to_string(), |s| s.to_string())
 }
 
+/// How long ago: `just now`, `3m10s ago`.
+pub fn ago(span: Span) -> String {
+    if span.0 < 100_000 {
+        "just now".into()
+    } else {
+        format!("{span} ago")
+    }
+}
+
 /// Rows in full up to 99,999, short above: `48,211`, `636M`.
 pub fn rows(n: Rows) -> String {
     if n.0 < 100_000 {
@@ -80,7 +89,7 @@ pub fn way_back(state: &Migration) -> (&'static str, Role) {
         WayBack::LosesNothing => ("loses 0", Role::Ok),
         WayBack::Unknown => ("not known", Role::Bad),
         WayBack::Done if state.phase == Phase::Final => ("given up", Role::Muted),
-        WayBack::Done => ("gone back", Role::Muted),
+        WayBack::Done => ("done", Role::Muted),
     }
 }
 

@@ -81,9 +81,19 @@ pub fn chart(
     dots.line(&values, top);
     let limit = what.limit.map(|v| dots.row_of(v, top) / down);
 
+    let mut before = (what.label)(0.0);
     let mut lines: Vec<Line<'static>> = (0..rows)
         .map(|row| {
             let label = axis_value(row, rows, top).map_or_else(String::new, what.label);
+            // Figures too close for their label are not told twice.
+            let label = if label == before {
+                String::new()
+            } else {
+                label
+            };
+            if !label.is_empty() {
+                before.clone_from(&label);
+            }
             let tick = if style.ascii { '|' } else { '┤' };
             let mut spans = vec![Text::styled(format!("{label:>5} {tick}"), style.axis)];
             let mut run = String::new();

@@ -23,12 +23,15 @@ pub fn history(s: &Scene, figure: Figure, width: usize, height: usize) -> Vec<Li
         return Vec::new();
     }
     let state = s.state;
+    // Once nothing is copied, the speed that counts is the application's.
+    let copies = state.history.iter().any(|h| h.copy_rate.0 > 0);
     let points: Vec<(Tick, Option<f64>)> = state
         .history
         .iter()
         .map(|h| {
             let value = match figure {
-                Figure::Speed => Some(h.copy_rate.0 as f64),
+                Figure::Speed if copies => Some(h.copy_rate.0 as f64),
+                Figure::Speed => Some(h.incoming as f64),
                 Figure::Lag => h.lag.map(|l| l.as_secs_f64()),
             };
             (h.tick, value)
@@ -67,7 +70,8 @@ pub fn history(s: &Scene, figure: Figure, width: usize, height: usize) -> Vec<Li
     };
     let minutes = window.0 / 60_000_000;
     let title = match figure {
-        Figure::Speed => format!("Rows/s {} {minutes} min", s.theme.glyphs.dot),
+        Figure::Speed if copies => format!("Rows/s {} {minutes} min", s.theme.glyphs.dot),
+        Figure::Speed => format!("Changes/s {} {minutes} min", s.theme.glyphs.dot),
         Figure::Lag => format!("Lag s {} {minutes} min", s.theme.glyphs.dot),
     };
     let end = match limit {

@@ -2,10 +2,12 @@
 
 use crate::domain::event::{PauseReason, Phase};
 use crate::domain::id::Who;
+use crate::domain::plan::Side;
 use crate::domain::unit::{Rows, Span};
 use crate::state::conditions::{self, FINISH_MADE};
 use crate::state::migration::Pause;
 use crate::state::{pace, timeline};
+use crate::tui::commands;
 use crate::tui::theme::Role;
 use crate::tui::view::scene::Scene;
 use crate::tui::view::words;
@@ -57,10 +59,17 @@ pub fn why(s: &Scene, width: usize) -> Panel {
     let mut lines = Vec::new();
     if state.over() {
         let text = match state.phase {
-            Phase::Final => "over: the target owns the data, everything of ours is gone",
-            _ => "over: the source owns the data, everything of ours is gone",
+            Phase::Final => "the target owns the data",
+            _ => "the source owns the data",
         };
-        lines.extend(folded(s, width, "", Role::Text, text));
+        let gone = state.removed.iter().all(|(_, _, left)| left.is_empty());
+        let ours = if gone {
+            "everything of ours is gone"
+        } else {
+            "something of ours is still there"
+        };
+        let text = format!("{text}, {ours}");
+        lines.extend(folded(s, width, "over", Role::Text, &text));
         return panel("Why", lines);
     }
     if state.engine.is_some() && !s.engine_runs() {
@@ -77,14 +86,14 @@ pub fn why(s: &Scene, width: usize) -> Panel {
     if let Some((fault, tick)) = &state.last_failure
         && s.now.since(*tick) < Span::seconds(600)
     {
-        let ago = s.now.since(*tick);
+        let ago = words::ago(s.now.since(*tick));
         let what = text::escape(&fault.to_string()).into_owned();
         lines.extend(folded(
             s,
             width,
             "failed",
             Role::Bad,
-            &format!("{ago} ago: {what}"),
+            &format!("{ago}: {what}"),
         ));
     }
     panel("Why it moves as it moves", lines)
@@ -102,38 +111,43 @@ fn pause_lines(s: &Scene, width: usize, pause: &Pause) -> Vec<Line<'static>> {
     } else {
         "stopping"
     };
-    let why = match &pause.reason {
-        PauseReason::Operator if s.state.rested => format!("paused by {by} {since} ago"),
-        PauseReason::Operator => format!("{by} asked {since} ago; what is in flight ends first"),
-        PauseReason::StopAll if s.state.rested => {
-            format!("all of ours stopped by {by} {since} ago")
+    let ago = words::ago(since);
+    let why = match (&pause.reason, s.state.rested) {
+        (PauseReason::Operator, true) => format!("paused by {by} {ago}"),
+        (PauseReason::Operator, false) => format!("{by} asked {ago}; what is in flight ends first"),
+        (PauseReason::StopAll, true) => format!("all of ours stopped by {by} {ago}"),
+        (PauseReason::StopAll, false) => {
+            format!("{by} stops all of ours, {ago}; what is in flight ends first")
         }
-        PauseReason::StopAll => {
-            format!("{by} stops all of ours, {since} ago; what is in flight ends first")
-        }
-        reason => format!(
+        (reason, _) => format!(
             "{since}: {}",
             text::escape(&timeline::pause_words(reason, s.state))
         ),
     };
+    let dot = s.theme.glyphs.dot;
     let way_on = match &pause.reason {
-        PauseReason::Operator | PauseReason::StopAll => "P resumes (asks)",
-        PauseReason::Database(..) | PauseReason::StaleMetrics(_) => {
-            "goes on by itself when it answers"
+        PauseReason::Operator | PauseReason::StopAll => {
+            let key = if commands::slip(s) {
+                "P takes it back"
+            } else {
+                "P resumes (asks)"
+            };
+            match s.state.sample.runway {
+                Some(span) => format!("{key} {dot} may last {span}"),
+                None => key.to_string(),
+            }
         }
-        PauseReason::TargetFull => "goes on by itself when there is room",
-        PauseReason::Failed(_) => "P resumes: it tries again",
-        PauseReason::SchemaChanged(_)
-        | PauseReason::SourceReplaced(_)
-        | PauseReason::Parked(..) => "waits for a person: Enter on its alert",
+        PauseReason::Database(..) | PauseReason::StaleMetrics(_) => {
+            "goes on by itself when it answers".into()
+        }
+        PauseReason::TargetFull | PauseReason::Parked(..) | PauseReason::Failed(_) => {
+            ":resume tries again once it is mended".into()
+        }
+        PauseReason::SchemaChanged(_) | PauseReason::SourceReplaced(_) => {
+            "waits for a person: Enter on its alert".into()
+        }
     };
-    folded(
-        s,
-        width,
-        what,
-        Role::Warn,
-        &format!("{why} · {way_on}").replace('·', s.theme.glyphs.dot),
-    )
+    folded(s, width, what, Role::Warn, &format!("{why} {dot} {way_on}"))
 }
 
 fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
@@ -354,11 +368,13 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
 /// What comes in, what is applied, what waits, and how long one may stop.
 pub fn stream(s: &Scene, width: usize) -> Panel {
     let sample = &s.state.sample;
-    if !s.measured() {
-        let row = Row::new(s.theme, width)
-            .gap(1)
-            .muted("not measured yet")
-            .line();
+    if s.state.over() || !s.measured() {
+        let words = if s.state.over() {
+            "ended"
+        } else {
+            "not measured yet"
+        };
+        let row = Row::new(s.theme, width).gap(1).muted(words).line();
         return panel("Stream", vec![row]);
     }
     let short = crate::domain::unit::short_count;
@@ -373,6 +389,8 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
     let ahead = sample.applied_per_s.saturating_sub(sample.incoming_per_s);
     let (role, empty) = match (sample.waiting, ahead) {
         (0, _) => (Role::Ok, "nothing waits".to_string()),
+        _ if s.state.rested => (Role::Warn, "stands still".to_string()),
+        (n, 1..) if n / ahead == 0 => (Role::Text, "empty in under 1s".to_string()),
         (n, 1..) => (
             Role::Text,
             format!("empty in ~{}", Span::seconds(n / ahead)),
@@ -409,6 +427,9 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
 
 /// The source: only what was measured.
 pub fn source(s: &Scene, width: usize) -> Panel {
+    if s.state.over() {
+        return panel("Source", left_behind(s, width, Side::Source));
+    }
     let sample = &s.state.sample;
     let limit = s
         .state
@@ -441,6 +462,9 @@ pub fn source(s: &Scene, width: usize) -> Panel {
 
 /// The target: who may write to it, room, indexes.
 pub fn target(s: &Scene, width: usize) -> Panel {
+    if s.state.over() {
+        return panel("Target", left_behind(s, width, Side::Target));
+    }
     let state = s.state;
     let sample = &state.sample;
     let missing: Vec<_> = sample
@@ -450,8 +474,6 @@ pub fn target(s: &Scene, width: usize) -> Panel {
         .collect();
     let title = if state.phase < Phase::Copy {
         "Target not made yet".to_string()
-    } else if state.over() {
-        "Target".to_string()
     } else if !s.measured() {
         "Target guards not measured".to_string()
     } else if missing.is_empty() {
@@ -490,6 +512,26 @@ pub fn target(s: &Scene, width: usize) -> Panel {
             .line(),
     );
     panel(title, lines)
+}
+
+/// What is left of ours on a side once it is over, as its catalog said.
+fn left_behind(s: &Scene, width: usize, side: Side) -> Vec<Line<'static>> {
+    let left: Vec<&str> = s
+        .state
+        .removed
+        .iter()
+        .filter(|(at, ..)| *at == side)
+        .flat_map(|(_, _, left)| left.iter().map(String::as_str))
+        .collect();
+    let (role, words) = if left.is_empty() {
+        (Role::Ok, "nothing of ours left".to_string())
+    } else {
+        (
+            Role::Bad,
+            format!("still there: {}", text::escape(&left.join(", "))),
+        )
+    };
+    vec![Row::new(s.theme, width).gap(1).put(role, words).line()]
 }
 
 /// What comes next, whether by itself, and what it waits for.

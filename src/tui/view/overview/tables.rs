@@ -256,10 +256,10 @@ fn line(
 fn doing(s: &Scene, id: TableId, state: &TableState, wide: bool) -> (Role, String) {
     let tally = state.chunks.tally();
     let landed = state.chunks.len();
+    if s.state.over() {
+        return (Role::Muted, "ended".into());
+    }
     if state.complete {
-        if s.state.over() {
-            return (Role::Muted, "over".into());
-        }
         if tally.unchecked_chunks > 0 {
             let checked = landed - tally.unchecked_chunks;
             let part = f64::from(checked) / f64::from(landed.max(1));
@@ -278,7 +278,7 @@ fn doing(s: &Scene, id: TableId, state: &TableState, wide: bool) -> (Role, Strin
             None => (Role::Equal, "empty".into()),
         };
     }
-    if s.state.paused() || s.state.over() || (s.state.engine.is_some() && !s.engine_runs()) {
+    if s.state.paused() || (s.state.engine.is_some() && !s.engine_runs()) {
         return (Role::Warn, "stopped".into());
     }
     let copying = &s.state.sample.copying;
