@@ -25,7 +25,7 @@ pub(super) struct Rig {
     pub(super) samples: watch::Sender<Latest>,
     pub(super) stop: CancellationToken,
     /// Every request the engine got.
-    pub(super) asked: mpsc::UnboundedReceiver<Request>,
+    pub(super) asked: mpsc::Receiver<Request>,
     pub(super) ports: Ports,
     pub(super) server: JoinHandle<()>,
     drafts: mpsc::Sender<(Vec<Draft>, oneshot::Sender<Seq>)>,
@@ -61,7 +61,7 @@ impl Rig {
         let (queries, query_asks) = mpsc::channel(8);
         let (visits, visit_asks) = mpsc::channel(8);
         let (drafts, draft_asks) = mpsc::channel(8);
-        let (told, asked) = mpsc::unbounded_channel();
+        let (told, asked) = mpsc::channel(64);
         let ports = Ports {
             journal: journal.path().to_owned(),
             head: journal.head(),
@@ -135,7 +135,7 @@ impl Rig {
 struct Engine {
     journal: Journal,
     state: Arc<Migration>,
-    told: mpsc::UnboundedSender<Request>,
+    told: mpsc::Sender<Request>,
 }
 
 type Inboxes = (
@@ -165,7 +165,7 @@ impl Engine {
                     } else {
                         let _ = reply.send(Reply::Accepted { seq });
                     }
-                    let _ = self.told.send(request);
+                    self.told.try_send(request).unwrap();
                 }
                 Some((query, reply)) = queries.recv() => {
                     let chunk = ChunkId { table: TableId(0), no: 3 };

@@ -218,6 +218,23 @@ async fn a_reader_follows_while_it_is_written_and_stays_bounded() {
 }
 
 #[tokio::test]
+async fn every_commit_is_synced() {
+    let root = tempfile::tempdir().unwrap();
+    let journal = fresh(root.path()).await;
+    let mut conn = crate::journal::schema::connect_writer(journal.path())
+        .await
+        .unwrap();
+    let setting = async |conn: &mut sqlx::SqliteConnection, name: &str| {
+        let sql = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
+        let value = sqlx::query_scalar::<_, String>(&sql).fetch_one(conn).await;
+        value.unwrap()
+    };
+    // 2 is FULL: in WAL mode the log is synced at each commit, not only at checkpoints.
+    assert_eq!(setting(&mut conn, "synchronous").await, "2");
+    assert_eq!(setting(&mut conn, "journal_mode").await, "wal");
+}
+
+#[tokio::test]
 async fn a_place_is_found_by_the_clock() {
     let root = tempfile::tempdir().unwrap();
     let journal = fresh(root.path()).await;
