@@ -13,8 +13,13 @@ mod host;
 mod init;
 pub mod known;
 pub mod planned;
+mod round;
 mod run;
+mod send;
 mod status;
+mod stop;
+mod talk;
+mod verbs;
 mod verify;
 pub mod world;
 
@@ -72,6 +77,10 @@ enum Command {
     Run(run::Options),
     /// The engine in the foreground, without a screen
     Engine(engine::Options),
+    /// A console's key as a command: pause, resume, throttle, verify, repair, …
+    Send(send::Options),
+    /// Park an engine: everything is kept, run resumes
+    Stop(stop::Options),
     /// How a migration stands, engine up or down
     Status(status::Options),
     /// The migrations of this machine
@@ -121,6 +130,8 @@ async fn run(command: Command, world: &World) -> Result<Exit> {
         Command::Init(options) => init::run(&options, world).await,
         Command::Check(options) => check::run(&options, world).await,
         Command::Verify(options) => verify::run(&options, world).await,
+        Command::Send(options) => send::run(&options, world).await,
+        Command::Stop(options) => stop::run(&options, world).await,
         Command::Status(options) => status::run(&options, world).await,
         Command::List(options) => status::list(&options, world).await,
         Command::Audit(options) => audit::run(&options, world).await,

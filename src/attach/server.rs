@@ -122,7 +122,7 @@ impl Server {
             )
             .code("SOCKET-LOST")
             .cause(cause)
-            .hint("a socket's path has at most 107 bytes and its folder must be writable; `[migration] socket` names another")
+            .hint("a socket's path has at most 107 bytes and its folder must be writable; a shorter one can be named with --state-dir")
         };
         // Made under another name and moved: connecting works only when its owner, group and mode are set.
         let raw = path.with_extension("new");

@@ -4,7 +4,6 @@ use super::ends::Ends;
 use super::world::{Exit, World};
 use crate::config::nearest;
 use crate::db::Survey;
-use crate::domain::compared::Answer;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::engine::pair::{self, Limits, Progress, Surroundings};
 use crate::faces::compared;
@@ -84,11 +83,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     } else {
         world.say(&compared::text(&found, options.rows, world.paint()))?;
     }
-    Ok(match found.answer {
-        Answer::Equal => Exit::Done,
-        Answer::Differs => Exit::Differs,
-        Answer::Unproven | Answer::Invalid => Exit::NotProven,
-    })
+    Ok(Exit::of(found.answer))
 }
 
 fn asked_for(asked: &[String], ours: &Survey, theirs: &Survey) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::Global;
 use crate::config::url::Url;
 use crate::config::written::Color;
+use crate::domain::compared::Answer;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::faces::paint::Paint;
 use crate::journal::paths::StateDir;
@@ -21,6 +22,17 @@ pub enum Exit {
     Blocked,
     /// Neither equal nor different is shown.
     NotProven,
+}
+
+impl Exit {
+    /// What a compare's answer ends with.
+    pub fn of(answer: Answer) -> Self {
+        match answer {
+            Answer::Equal => Self::Done,
+            Answer::Differs => Self::Differs,
+            Answer::Unproven | Answer::Invalid => Self::NotProven,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

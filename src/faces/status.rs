@@ -112,9 +112,9 @@ pub fn text(state: &Migration, engine: Engine, paint: Paint) -> String {
     line("phase", &phase_words(state));
     for pause in &state.pauses {
         let since = state.tick.since(pause.since);
-        let verb = if state.rested { "paused" } else { "pausing" };
+        let verb = if state.rested { "stands" } else { "pausing" };
         let words = format!(
-            "{}, by {}, for {since}",
+            "{}: {}, {since} ago",
             pause_words(&pause.reason, state),
             pause.by
         );
