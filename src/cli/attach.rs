@@ -3,10 +3,11 @@
 use super::world::{Exit, World};
 use crate::attach::client::Client;
 use crate::attach::wire::Greeting;
-use crate::config::written::Console;
+use crate::config::written::{Color, Console};
 use crate::domain::command::Role;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::journal::paths::StateDir;
+use crate::tui;
 use crate::tui::model::Overlay;
 use std::io::IsTerminal as _;
 use tokio::sync::watch;
@@ -32,7 +33,7 @@ pub struct Left {
 }
 
 /// Shows the console until it is left.
-pub async fn show(dir: &StateDir, _world: &World, wish: Wish) -> Result<Left> {
+pub async fn show(dir: &StateDir, world: &World, wish: Wish) -> Result<Left> {
     if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         return Err(Fault::new(Kind::Usage, "no terminal")
             .hint("over ssh: ssh -t HOST tidegate attach NAME; or as text: tidegate status NAME"));
@@ -42,8 +43,32 @@ pub async fn show(dir: &StateDir, _world: &World, wish: Wish) -> Result<Left> {
     } else {
         Role::Operator
     };
-    let _client = Client::attach(dir.socket(), Greeting::new(role, terminal())).await?;
-    Ok(Left::default())
+    let client = Client::attach(dir.socket(), Greeting::new(role, terminal())).await?;
+    let options = tui::Options {
+        wish: tui::term::Wish {
+            // The command line has the last word.
+            colour: match world.color().unwrap_or(wish.console.color) {
+                Color::Auto => tui::term::Colour::Auto,
+                Color::Always => tui::term::Colour::Always,
+                Color::Never => tui::term::Colour::Never,
+            },
+            ascii: world.ascii() || wish.console.ascii,
+            light: None,
+        },
+        keys: wish.keys,
+        journal: Some(dir.journal()),
+        overlay: wish.overlay,
+        ..tui::Options::default()
+    };
+    let exit = tui::run(Box::new(client), options).await?;
+    for report in &exit.reports {
+        world.aside(report);
+    }
+    match exit.how {
+        tui::How::DemoOver { keep } => Ok(Left { keep }),
+        tui::How::Detached | tui::How::HungUp => Ok(Left::default()),
+        tui::How::Ended(fault) => Err(fault),
+    }
 }
 
 /// Shows the console, then says how to come back.

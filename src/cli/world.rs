@@ -67,6 +67,16 @@ impl World {
         }
     }
 
+    /// The colours asked for on the command line, where any were.
+    pub fn color(&self) -> Option<Color> {
+        (self.color != Color::Auto).then_some(self.color)
+    }
+
+    /// Whether plain ASCII was asked for on the command line.
+    pub fn ascii(&self) -> bool {
+        self.ascii
+    }
+
     /// How text on standard output may look.
     pub fn paint(&self) -> Paint {
         self.paint_for(std::io::stdout().is_terminal())

@@ -269,6 +269,25 @@ impl Keymap {
         map
     }
 
+    /// The keys of the table, changed by `[keys]` as it was written.
+    pub fn written(table: &toml::Table) -> Self {
+        let mut wanted = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for (id, value) in table {
+            match value.clone().try_into::<Keys>() {
+                Ok(keys) => {
+                    wanted.insert(id.clone(), keys);
+                }
+                Err(_) => wrong.push(format!(
+                    "[keys] {id}: a key, a list of keys, or false: \"P\", [\"P\", \"F9\"]"
+                )),
+            }
+        }
+        let mut map = Self::new(&wanted);
+        map.problems.splice(0..0, wrong);
+        map
+    }
+
     fn take<'a>(
         &mut self,
         entry: &'static Entry,
@@ -467,5 +486,20 @@ mod tests {
         );
         assert!(said.contains("did you mean pause"), "{said}");
         assert!(said.contains("Hyper-x"), "{said}");
+    }
+
+    #[test]
+    fn keys_as_they_stand_in_a_file() {
+        let text = "pause = [\"P\", \"F9\"]\nfreeze = false\nnote = 7\ncopy = \"Y\"";
+        let map = Keymap::written(&text.parse().unwrap());
+        assert_eq!(map.keys_of(Act::Pause), ["P", "F9"]);
+        assert!(map.keys_of(Act::Freeze).is_empty());
+        assert_eq!(map.keys_of(Act::Copy), ["Y"]);
+        assert_eq!(
+            map.keys_of(Act::Note),
+            ["M"],
+            "what is wrong keeps its keys"
+        );
+        assert_eq!(map.problems.len(), 1, "{:?}", map.problems);
     }
 }

@@ -19,13 +19,19 @@ pub mod keymap;
 pub mod lists;
 pub mod model;
 pub mod palette;
+pub mod past;
 pub mod popup;
 pub mod prompt;
+pub mod run;
 pub mod scope;
+pub mod svg;
+pub mod term;
 pub mod theme;
 pub mod update;
 pub mod view;
 pub mod widget;
+
+pub use run::{Exit, How, Options, run};
 
 use model::Picture;
 use ratatui::buffer::Buffer;

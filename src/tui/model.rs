@@ -404,7 +404,7 @@ pub struct Overlay {
 }
 
 /// Time travel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Replay {
     /// The record shown.
     pub seq: Seq,

@@ -3,7 +3,7 @@
 use super::{Effect, Scene, keep, say};
 use crate::domain::command::{Command, Reply};
 use crate::domain::event::Severity;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::id::{AlertId, CommandId, SessionId};
 use crate::domain::unit::Span;
 use crate::tui::model::{Loaded, Notice, Overlay, Popup, Screen, Tone, Ui};
@@ -105,6 +105,19 @@ pub(super) fn reply(ui: &mut Ui, id: CommandId, reply: Reply) {
                 ui,
                 Tone::Good,
                 format!("{verb}: accepted, record {}", seq.0),
+            );
+        }
+        Reply::Refused(fault) if fault.kind == Kind::InDoubt => {
+            let verb = ui.sent[at].command.verb();
+            ui.sent.remove(at);
+            let hint = fault
+                .hint
+                .as_ref()
+                .map_or(String::new(), |h| format!(" · {h}"));
+            say(
+                ui,
+                Tone::Bad,
+                format!("{verb}: it is not known whether it was done: {fault}{hint}"),
             );
         }
         Reply::Refused(fault) => {

@@ -119,7 +119,12 @@ pub(super) fn shown(ui: &mut Ui, scene: Scene, replay: Option<Replay>) {
             // Where it came from is the console's own; what is shown is the runtime's.
             replay.playing = old.playing;
             replay.speed = old.speed;
-            replay.from = old.from;
+            // A recording begins with an empty place: its clock runs from the first state that arrives.
+            replay.from = if old.last == Seq(0) {
+                (ui.now.run, replay.tick)
+            } else {
+                old.from
+            };
             replay.marks.clone_from(&old.marks);
         }
         None => {
