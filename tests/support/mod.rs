@@ -1,54 +1,129 @@
 //! What engine tests share: a shop on the source, an empty target, a plan of both, an engine over them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod app;
+pub mod child;
+pub mod facts;
+
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidegate::db::{Endpoint, sqlite};
 use tidegate::domain::command::{Answer, Command, Query, Reply, Request, Role};
 use tidegate::domain::event::Phase;
+use tidegate::domain::fault::{Fault, Result};
 use tidegate::domain::id::{CommandId, MigrationName, Seq, SessionId, Who};
 use tidegate::domain::plan::{
     Backfill, EndPlan, Engine as Kind, Environment, Plan, Prune, ShadowQuery, Side, Throttle,
     Verify,
 };
 use tidegate::domain::unit::{Bytes, RowsPerSecond, Span};
-use tidegate::engine::{self, Ask, Engine};
+use tidegate::engine::{self, Ask, Engine, Exit};
 use tidegate::journal::paths::StateDir;
 use tidegate::state::migration::Migration;
 
-/// Two files and a state folder.
-pub struct World {
-    pub folder: tempfile::TempDir,
-    pub source: PathBuf,
-    pub target: PathBuf,
+/// How long anything may take before a test says that it never came: a busy machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a plan is made with. Goes to an engine in a process of its own as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settings {
     pub pace: Option<u64>,
     pub chunk_bytes: u64,
+    pub chunk_time: Span,
     pub max_age: Span,
+    pub max_lag: Span,
+    pub max_lock_wait: Span,
     pub shadow: Vec<ShadowQuery>,
+    pub prune: Prune,
+    pub hash: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pace: None,
+            chunk_bytes: 8 << 20,
+            chunk_time: Span::millis(500),
+            max_age: Span::seconds(3),
+            max_lag: Span::seconds(3),
+            max_lock_wait: Span::millis(500),
+            shadow: Vec::new(),
+            prune: Prune::Auto,
+            hash: "test".into(),
+        }
+    }
+}
+
+/// Two files and a state folder. The folder goes when the world that made it goes.
+pub struct World {
+    pub folder: PathBuf,
+    pub source: PathBuf,
+    pub target: PathBuf,
+    pub state: PathBuf,
+    pub set: Settings,
+    kept: Option<tempfile::TempDir>,
 }
 
 impl World {
     /// An empty world.
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (source, target) = (folder.path().join("old.db"), folder.path().join("new.db"));
+        log();
+        let kept = tempfile::tempdir().unwrap();
+        let folder = kept.path().to_path_buf();
         Self {
-            folder,
-            source,
-            target,
-            pace: None,
-            chunk_bytes: 8 << 20,
-            max_age: Span::seconds(3),
-            shadow: Vec::new(),
+            kept: Some(kept),
+            ..Self::at(&folder, Settings::default())
         }
     }
 
-    /// A shop of so many rows on the source.
+    /// The world in a folder that somebody else keeps.
+    pub fn at(folder: &Path, set: Settings) -> Self {
+        Self {
+            folder: folder.to_path_buf(),
+            source: folder.join("old.db"),
+            target: folder.join("new.db"),
+            state: folder.join("state"),
+            set,
+            kept: None,
+        }
+    }
+
+    /// A shop of so many rows on the source, and a table that no application writes to.
     pub fn shop(rows: u64) -> Self {
         let world = Self::new();
         tidegate::demo::shop::build(&world.source, rows, 7).unwrap();
         world
+    }
+
+    /// A source made by these statements, in WAL mode.
+    pub fn with(schema: &str) -> Self {
+        let world = Self::new();
+        world
+            .source()
+            .execute_batch(&format!("PRAGMA journal_mode = WAL; {schema}"))
+            .unwrap();
+        world
+    }
+
+    /// Somebody's connection to the source: triggers on, foreign keys off, five seconds of patience.
+    pub fn source(&self) -> rusqlite::Connection {
+        somebody(&self.source)
+    }
+
+    /// The same on the target: the guards see it.
+    pub fn target(&self) -> rusqlite::Connection {
+        somebody(&self.target)
+    }
+
+    /// A connection to the target that the guards do not see.
+    pub fn behind(&self) -> rusqlite::Connection {
+        let conn = somebody(&self.target);
+        let off = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+        conn.set_db_config(off, false).unwrap();
+        conn
     }
 
     pub fn name(&self) -> MigrationName {
@@ -56,7 +131,7 @@ impl World {
     }
 
     pub fn dir(&self) -> StateDir {
-        StateDir::new(self.folder.path().join("state"), &self.name())
+        StateDir::new(&self.state, &self.name())
     }
 
     pub async fn ends(&self) -> (Arc<dyn Endpoint>, Arc<dyn Endpoint>) {
@@ -79,22 +154,22 @@ impl World {
             target: end(&self.target),
             tables: survey.tables.into_iter().map(|t| t.table).collect(),
             backfill: Backfill {
-                chunk_time: Span::millis(500),
-                chunk_bytes: Bytes(self.chunk_bytes),
+                chunk_time: self.set.chunk_time,
+                chunk_bytes: Bytes(self.set.chunk_bytes),
                 workers: 1,
-                max_rows_per_second: self.pace.map(RowsPerSecond),
+                max_rows_per_second: self.set.pace.map(RowsPerSecond),
             },
             throttle: Throttle {
-                max_lag: Span::seconds(3),
-                max_lock_wait: Span::millis(500),
+                max_lag: self.set.max_lag,
+                max_lock_wait: self.set.max_lock_wait,
                 stale_after: Span::seconds(15),
             },
             verify: Verify {
-                max_age: self.max_age,
+                max_age: self.set.max_age,
                 max_rows_per_second: None,
             },
-            shadow: self.shadow.clone(),
-            prune: Prune::Auto,
+            shadow: self.set.shadow.clone(),
+            prune: self.set.prune,
             adopt: Vec::new(),
         }
     }
@@ -104,82 +179,143 @@ impl World {
     }
 
     pub async fn start_until(&self, until: Option<Phase>) -> Running {
+        self.try_start(until).await.unwrap()
+    }
+
+    /// Starts an engine with the plan as the source is now.
+    pub async fn try_start(&self, until: Option<Phase>) -> Result<Running> {
         let (source, target) = self.ends().await;
         let plan = self.plan(&source).await;
+        self.start_with(plan, source, target, until).await
+    }
+
+    pub async fn start_with(
+        &self,
+        plan: Plan,
+        source: Arc<dyn Endpoint>,
+        target: Arc<dyn Endpoint>,
+        until: Option<Phase>,
+    ) -> Result<Running> {
         let dir = self.dir();
-        dir.create().unwrap();
+        dir.create()?;
         let options = engine::Options {
             plan,
-            hash: "test".into(),
+            hash: self.set.hash.clone(),
             changed: Vec::new(),
             source,
             target,
             dir,
             until,
         };
-        let engine = engine::start(options).await.unwrap();
+        let mut engine = engine::start(options).await?;
+        let done = std::mem::replace(&mut engine.done, tokio::spawn(async { Ok(Exit::Parked) }));
         let running = Running {
             engine,
-            next: std::sync::atomic::AtomicU64::new(1),
+            done: tokio::sync::Mutex::new(Some(done)),
+            next: AtomicU64::new(1),
         };
-        running.arrive().await;
-        running
+        running.arrive(1, me(), Role::Operator).await;
+        Ok(running)
     }
+}
+
+/// With `TIDEGATE_TEST_LOG` set to a file, the engine's own log goes there: for looking at a test that fails.
+pub fn log() {
+    let Some(path) = std::env::var_os("TIDEGATE_TEST_LOG") else {
+        return;
+    };
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.append(true).create(true).open(path).unwrap();
+    // A second test in this process finds it set.
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(std::sync::Mutex::new(file))
+        .with_ansi(false)
+        .try_init();
+}
+
+fn somebody(path: &Path) -> rusqlite::Connection {
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.busy_timeout(Duration::from_secs(5)).unwrap();
+    conn.pragma_update(None, "foreign_keys", false).unwrap();
+    conn
 }
 
 /// An engine with one console on it.
 pub struct Running {
     pub engine: Engine,
-    next: std::sync::atomic::AtomicU64,
+    done: tokio::sync::Mutex<Option<tokio::task::JoinHandle<Result<Exit>>>>,
+    next: AtomicU64,
 }
 
 pub fn me() -> Who {
+    person(1_000, "ana")
+}
+
+pub fn person(uid: u32, name: &str) -> Who {
     Who::Person {
-        uid: 1_000,
-        name: "ana".into(),
+        uid,
+        name: name.into(),
     }
 }
 
 impl Running {
-    async fn arrive(&self) {
+    /// A console attaches.
+    pub async fn arrive(&self, session: u64, who: Who, role: Role) {
         let (done, recorded) = tokio::sync::oneshot::channel();
         let ask = Ask::Arrive {
-            session: SessionId(1),
-            who: me(),
-            role: Role::Operator,
+            session: SessionId(session),
+            who,
+            role,
             from: "test".into(),
             done,
         };
-        self.engine.asks.send(ask).await.unwrap();
-        recorded.await.unwrap();
+        self.ask(ask).await;
+        self.answer(recorded).await;
+    }
+
+    pub async fn leave(&self, session: u64) {
+        self.ask(Ask::Leave(SessionId(session))).await;
+    }
+
+    async fn ask(&self, ask: Ask) {
+        if self.engine.asks.send(ask).await.is_err() {
+            self.ended_early().await;
+        }
+    }
+
+    async fn answer<T>(&self, answer: tokio::sync::oneshot::Receiver<T>) -> T {
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => self.ended_early().await,
+        }
+    }
+
+    async fn ended_early(&self) -> ! {
+        let ended = self.ended().await;
+        panic!("the engine ended: {ended:?}")
+    }
+
+    /// Waits until the engine has ended by itself.
+    pub async fn ended(&self) -> Result<Exit> {
+        let done = self.done.lock().await.take();
+        let done = done.expect("asked once");
+        tokio::time::timeout(PATIENCE, done)
+            .await
+            .expect("the engine never ended")
+            .unwrap()
+    }
+
+    /// Ends it as Ctrl-C does, and waits.
+    pub async fn stop(&self) -> Result<Exit> {
+        self.engine.stop.cancel();
+        self.ended().await
     }
 
     pub async fn state(&self) -> Arc<Migration> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        let asked = self.engine.asks.send(Ask::Snapshot(reply)).await.is_ok();
-        match answer.await {
-            Ok(state) if asked => state,
-            _ => panic!(
-                "the engine has ended; its last facts:\n{}",
-                self.last_facts().await
-            ),
-        }
-    }
-
-    /// The end of the journal, for a test that fails.
-    async fn last_facts(&self) -> String {
-        let mut reader = tidegate::journal::Reader::open(&self.engine.journal)
-            .await
-            .unwrap();
-        let head = reader.head().await.unwrap().seq.0;
-        let events = reader
-            .events(Seq(head.saturating_sub(20).max(1)), 30)
-            .await
-            .unwrap();
-        events
-            .iter()
-            .map(|event| format!("{} {:?}\n", event.seq, event.body))
-            .collect()
+        self.ask(Ask::Snapshot(reply)).await;
+        self.answer(answer).await
     }
 
     /// Waits until the state is as asked for; shows it when it never is.
@@ -190,61 +326,92 @@ impl Running {
             if is(&state) {
                 return state;
             }
-            if began.elapsed() > Duration::from_secs(60) {
-                let lines: Vec<String> = state
-                    .timeline
-                    .iter()
-                    .map(|l| format!("{} {}: {}", l.seq, l.who, l.text))
-                    .collect();
-                panic!(
-                    "never {what}: phase {:?}, drift {:?}, sample {:?}\n{}",
-                    state.phase,
-                    state.drift(),
-                    state.sample,
-                    lines.join("\n")
-                );
-            }
+            assert!(began.elapsed() < PATIENCE, "never {what}: {}", told(&state));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
+    /// Everything the application has written so far is applied.
+    pub async fn drained(&self) -> Arc<Migration> {
+        // The sample must be newer than this question: two of them, a second apart each, are.
+        let asked = self.state().await.tick;
+        let newer = Span::millis(1_500);
+        self.until("drained", |s| {
+            let quiet = s.sample.waiting == 0 && s.sample.head == s.sample.applied;
+            quiet && s.sample_tick.since(asked) >= newer
+        })
+        .await
+    }
+
     pub async fn send(&self, command: Command) -> Reply {
-        let id = CommandId(self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        self.send_as(1, me(), Role::Operator, command).await
+    }
+
+    pub async fn send_as(&self, session: u64, who: Who, role: Role, command: Command) -> Reply {
+        let id = CommandId(self.next.fetch_add(1, Ordering::Relaxed));
         let request = Request {
             id,
-            session: SessionId(1),
-            who: me(),
-            role: Role::Operator,
+            session: SessionId(session),
+            who,
+            role,
             seen: Seq(0),
             command,
             reason: None,
         };
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.engine
-            .asks
-            .send(Ask::Request(request, reply))
-            .await
-            .unwrap();
-        answer.await.unwrap()
+        self.ask(Ask::Request(request, reply)).await;
+        self.answer(answer).await
+    }
+
+    /// Sends what must be accepted.
+    pub async fn order(&self, command: Command) -> Seq {
+        match self.send(command.clone()).await {
+            Reply::Accepted { seq } => seq,
+            Reply::Refused(fault) => panic!("{command:?} was refused: {fault}"),
+        }
     }
 
     pub async fn query(&self, query: Query) -> Answer {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.engine
-            .asks
-            .send(Ask::Query(query, reply))
-            .await
-            .unwrap();
-        answer.await.unwrap()
+        self.ask(Ask::Query(query, reply)).await;
+        self.answer(answer).await
     }
 
-    pub async fn park(self) {
-        assert!(matches!(
-            self.send(Command::Park).await,
-            Reply::Accepted { .. }
-        ));
-        self.engine.done.await.unwrap().unwrap();
+    pub async fn park(&self) {
+        self.order(Command::Park).await;
+        let began = Instant::now();
+        assert_eq!(self.ended().await.unwrap(), Exit::Parked);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(9), "parking took {took:?}");
     }
+}
+
+/// A refusal, or the test fails.
+pub fn refused(reply: Reply) -> Fault {
+    match reply {
+        Reply::Refused(fault) => fault,
+        Reply::Accepted { .. } => panic!("it was accepted"),
+    }
+}
+
+/// What a failed test shows of a migration.
+pub fn told(state: &Migration) -> String {
+    let lines: Vec<String> = state
+        .timeline
+        .iter()
+        .rev()
+        .take(60)
+        .rev()
+        .map(|l| format!("{} {}: {}", l.seq, l.who, l.text))
+        .collect();
+    format!(
+        "phase {:?}, pauses {:?}, drift {:?}, sample {:?}\n{}",
+        state.phase,
+        state.pauses,
+        state.drift(),
+        state.sample,
+        lines.join("\n")
+    )
 }
 
 /// Both files hold the same rows, by a compare that shares no code with the engine.
@@ -252,4 +419,26 @@ pub fn assert_equal(world: &World) {
     let comparison =
         tidegate::demo::compare::compare(&world.source, &world.target, &["tidegate_*"]).unwrap();
     assert!(comparison.equal(), "{comparison}");
+    assert!(comparison.rows() > 0, "a compare of nothing");
+}
+
+/// Waits until something outside of the engine is so.
+pub async fn wait(what: &str, is: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < PATIENCE, "never {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How many random rounds: `TIDEGATE_SEEDS`, else the full or the quick number.
+pub fn seeds(quick: u64, full: u64) -> u64 {
+    let asked = std::env::var("TIDEGATE_SEEDS")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    asked.unwrap_or(if std::env::var_os("TIDEGATE_FULL").is_some() {
+        full
+    } else {
+        quick
+    })
 }

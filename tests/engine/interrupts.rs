@@ -1,0 +1,1 @@
+//! Killed at every kind of fact, and at random.
