@@ -197,7 +197,7 @@ pub trait View: Send {
 /// A change stream in commit order.
 #[async_trait]
 pub trait Feed: Send {
-    /// The next item; waits for one. Cancel-safe: a dropped call loses nothing.
+    /// The next item; waits for one. Cancel-safe: a dropped call loses nothing, and the next one goes on where it was.
     async fn next(&mut self) -> Result<Item>;
     /// Everything up to here is durable on the other side: the source may forget it.
     async fn release(&mut self, durable: Position) -> Result<()>;

@@ -144,6 +144,9 @@ impl Jobs {
         site: &Site,
         journal: &Journal,
     ) -> Result<()> {
+        if self.tracker.is_closed() {
+            return Ok(());
+        }
         let wanted = decide::wanted(state);
         for (job, running) in &self.running {
             if !wanted.contains(job) {

@@ -114,13 +114,20 @@ enum Input {
 impl Supervisor {
     /// Runs until parked, over, or failed.
     pub async fn run(mut self, mut inbox: Inbox, first: Report) -> Result<Exit> {
+        match self.work(&mut inbox, first).await {
+            Ok((exit, by)) => self.end(exit, by, &mut inbox).await,
+            Err(fault) => Err(self.fail(fault, &mut inbox).await),
+        }
+    }
+
+    async fn work(&mut self, inbox: &mut Inbox, first: Report) -> Result<(Exit, Who)> {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let stop = self.site.stop.clone();
         self.step(vec![Input::Report(first)]).await?;
         loop {
             if let Some(exit) = self.ending() {
-                return self.end(exit, Who::Engine, &mut inbox).await;
+                return Ok((exit, Who::Engine));
             }
             let mut inputs = Vec::new();
             tokio::select! {
@@ -150,7 +157,7 @@ impl Supervisor {
                     continue;
                 }
                 _ = second.tick() => inputs.push(Input::Second),
-                () = stop.cancelled() => return self.end(Exit::Parked, Who::Engine, &mut inbox).await,
+                () = stop.cancelled() => return Ok((Exit::Parked, Who::Engine)),
             }
             while inputs.len() < TOGETHER {
                 if let Ok(ask) = inbox.asks.try_recv() {
@@ -162,7 +169,7 @@ impl Supervisor {
                 }
             }
             if let Some(by) = self.step(inputs).await? {
-                return self.end(Exit::Parked, by, &mut inbox).await;
+                return Ok((Exit::Parked, by));
             }
         }
     }
@@ -551,24 +558,70 @@ impl Supervisor {
         if exit == Exit::Over {
             tokio::time::sleep(LAST_LOOK).await;
         }
-        self.jobs.stop().await;
         // What tasks finished while they were stopped is recorded; a landing that is not is found in the ledger next time.
-        let mut inputs = Vec::new();
-        while let Ok(report) = inbox.reports.try_recv() {
-            inputs.push(Input::Report(report));
+        let told = self.rest(inbox).await;
+        let last = match self.step(told).await {
+            Ok(_) => {
+                let mut group = Group::default();
+                let facts = vec![Fact::EngineParked { by }];
+                let decision = Decision {
+                    facts,
+                    ..Decision::default()
+                };
+                self.stage(decision, &mut group);
+                self.journal.append(group.entry).await.map(drop)
+            }
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = last {
+            return Err(self.fail(fault, inbox).await);
         }
-        self.step(inputs).await?;
-        let mut group = Group::default();
-        self.stage(
-            Decision {
-                facts: vec![Fact::EngineParked { by }],
-                ..Decision::default()
-            },
-            &mut group,
-        );
-        self.journal.append(group.entry).await?;
-        self.site.stop.cancel();
         self.journal.clone().close().await?;
         Ok(exit)
+    }
+
+    /// Ends every task and waits until they rest, hearing what they still have to say: a task that waits for room to report
+    /// would never end.
+    async fn rest(&mut self, inbox: &mut Inbox) -> Vec<Input> {
+        self.site.stop.cancel();
+        let mut told = Vec::new();
+        {
+            let stopped = self.jobs.stop();
+            tokio::pin!(stopped);
+            loop {
+                tokio::select! {
+                    () = &mut stopped => break,
+                    Some(report) = inbox.reports.recv() => told.push(Input::Report(report)),
+                    // Dropped unanswered: whoever asks what is due hears that nothing is any more.
+                    Some(_) = inbox.due.recv() => {}
+                    Some(_) = inbox.news.recv() => {}
+                }
+            }
+        }
+        while let Ok(report) = inbox.reports.try_recv() {
+            told.push(Input::Report(report));
+        }
+        told
+    }
+
+    /// The engine's own end: nothing of it writes any more once this returns, and the journal says why if it still can.
+    async fn fail(&mut self, fault: Fault, inbox: &mut Inbox) -> Fault {
+        self.rest(inbox).await;
+        let facts = [
+            Fact::Failed {
+                fault: fault.clone(),
+            },
+            Fact::EngineParked { by: Who::Engine },
+        ];
+        let last: Vec<Draft> = facts
+            .into_iter()
+            .map(|fact| self.draft(None, Body::Fact(fact)))
+            .collect();
+        if let Err(second) = self.journal.append_last(last).await {
+            tracing::error!(error = %second, "the last words could not be recorded");
+        }
+        // Whatever closing runs into, the first fault is the one to tell.
+        let _ = self.journal.clone().close().await;
+        fault
     }
 }

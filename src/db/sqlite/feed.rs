@@ -27,6 +27,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// The shortest and the longest time between two looks at a file nobody writes to.
 const SOON: Duration = Duration::from_millis(2);
@@ -45,6 +46,9 @@ pub(super) struct SqliteFeed {
     pruner: Option<Pruner>,
     known: Known,
     ready: VecDeque<Item>,
+    /// The look that is under way. Kept here, not in a call of `next`: a call that is dropped must not make it begin again, or a
+    /// look that takes longer than its caller's patience would never come to its end.
+    looking: Option<JoinHandle<Result<Option<Look>>>>,
     pause: Duration,
     /// How long nothing was said; none when the last item was no idle.
     quiet: Option<Duration>,
@@ -96,6 +100,7 @@ impl SqliteFeed {
             pruner,
             known,
             ready: VecDeque::new(),
+            looking: None,
             pause: SOON,
             quiet: None,
         };
@@ -110,9 +115,22 @@ impl SqliteFeed {
         Ok(feed)
     }
 
-    async fn look(&self) -> Result<Option<Look>> {
-        let (reader, known) = (Arc::clone(&self.reader), self.known.clone());
-        self.db.run(move |conn| look(conn, &reader, known)).await
+    /// Takes a look, or goes on with the one that a dropped call began.
+    async fn look(&mut self) -> Result<Option<Look>> {
+        let looking = self.looking.get_or_insert_with(|| {
+            let (db, reader) = (self.db.clone(), Arc::clone(&self.reader));
+            let known = self.known.clone();
+            tokio::spawn(async move { db.run(move |conn| look(conn, &reader, known)).await })
+        });
+        let looked = looking.await;
+        self.looking = None;
+        looked.map_err(|error| {
+            Fault::new(
+                Kind::Own,
+                format!("reading the changes of {} broke off", self.db.place),
+            )
+            .cause(error)
+        })?
     }
 
     fn take(&mut self, look: Look) {
