@@ -2,6 +2,8 @@
 //!
 //! The map, lowest layer first; a lower layer never imports a higher one (`tests/tidy.rs` reads the source to hold that).
 
+#![warn(missing_docs)]
+
 pub mod domain; // L0: the language; plain data
 
 pub mod state; // L1: the fold of events, and pure questions about it

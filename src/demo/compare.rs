@@ -117,7 +117,14 @@ pub enum Kind {
     /// In `b`, not in `a`.
     Extra,
     /// In both, and this column holds something else.
-    Changed { column: String, a: Cell, b: Cell },
+    Changed {
+        /// The column's name.
+        column: String,
+        /// What `a` holds.
+        a: Cell,
+        /// What `b` holds.
+        b: Cell,
+    },
 }
 
 /// One difference; a row with two changed columns gives two.

@@ -44,24 +44,40 @@ impl Corruption {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Deed {
     /// A guard trigger was dropped.
-    GuardDropped { trigger: String },
+    GuardDropped {
+        /// Its name.
+        trigger: String,
+    },
     /// The row with this key was deleted.
-    Deleted { key: Vec<Value> },
+    Deleted {
+        /// Its key.
+        key: Vec<Value>,
+    },
     /// One value was changed.
     Changed {
+        /// The row's key.
         key: Vec<Value>,
+        /// The column.
         column: String,
+        /// What it held.
         before: Value,
+        /// What it holds now.
         after: Value,
     },
     /// Two rows swapped one value; both are of the same class and length.
     Swapped {
+        /// The rows' keys.
         keys: [Vec<Value>; 2],
+        /// The column.
         column: String,
+        /// What the two held before.
         values: [Value; 2],
     },
     /// A row was added under this key.
-    Added { key: Vec<Value> },
+    Added {
+        /// Its key.
+        key: Vec<Value>,
+    },
 }
 
 impl fmt::Display for Deed {

@@ -21,6 +21,15 @@ pub enum Image {
     Gone,
 }
 
+/// Lays a partial image over a whole row: absent cells keep what is there.
+pub fn merge(row: &mut [Value], cells: &[Option<Value>]) {
+    for (cell, new) in row.iter_mut().zip(cells) {
+        if let Some(value) = new {
+            *cell = value.clone();
+        }
+    }
+}
+
 /// One row's change. A change of the key itself arrives as `Gone` for the old key and `Inserted` or `Present` for the new
 /// one: an image that makes a row, because an UPDATE of the new key would find none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

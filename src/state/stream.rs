@@ -4,7 +4,7 @@
 //! source's row at the applied position, in landed ranges because they landed so, elsewhere because INSERT makes a row,
 //! DELETE removes it, and UPDATE changes only what is there.
 
-use crate::domain::change::{Change, Image, Txn};
+use crate::domain::change::{Change, Image, Txn, merge};
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Pick};
 use crate::domain::table::Table;
@@ -121,15 +121,6 @@ impl Fold {
             }
             index
         })
-    }
-}
-
-/// Lays a partial image over a whole row: absent cells keep what is there.
-pub fn merge(row: &mut [Value], cells: &[Option<Value>]) {
-    for (cell, new) in row.iter_mut().zip(cells) {
-        if let Some(value) = new {
-            *cell = value.clone();
-        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! Consoles on one engine: they hold the same state, each gets its own replies, and none can harm another.
+
 use super::rig::{Rig, Seen, name, note};
 use crate::attach::client::Client;
 use crate::attach::server::{Access, Server};

@@ -1,3 +1,5 @@
+//! Much at once: bursts arrive whole, who is slow gets the state afterwards, who hangs holds nobody up.
+
 use super::rig::{Rig, Seen, note};
 use crate::attach::client::Client;
 use crate::attach::wire::Greeting;

@@ -1,3 +1,5 @@
+//! Links that break and come back.
+
 use super::rig::{Rig, Seen, name, note};
 use crate::attach::server::{Access, Server};
 use crate::domain::command::{Command, Reply, Role};

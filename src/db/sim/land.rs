@@ -2,13 +2,12 @@
 
 use super::base::{Base, Slack, Tables};
 use crate::db::{Applied, Batch, Landed, Landing, Ledger};
-use crate::domain::change::{Change, Image};
+use crate::domain::change::{Change, Image, merge};
 use crate::domain::fault::{Fault, Kind as FaultKind, Result};
 use crate::domain::id::{TableId, Token};
 use crate::domain::key::{Key, Range};
 use crate::domain::position::Position;
 use crate::domain::value::Row;
-use crate::state::stream::merge;
 
 impl Base {
     /// Takes the lease: every older token is refused from now on.

@@ -443,7 +443,10 @@ impl Builder<'_> {
     }
 
     /// The ordinary columns `expr` needs, and the generated ones, each after those it needs itself.
-    #[allow(clippy::type_complexity)]
+    #[allow(
+        clippy::type_complexity,
+        reason = "two lists, taken apart at once by the caller"
+    )]
     fn columns_of(&self, expr: &Expr) -> Built<(Vec<&Column>, Vec<(&Column, &Expr)>)> {
         let mut base: Vec<&Column> = Vec::new();
         let mut generated: Vec<(&Column, &Expr)> = Vec::new();

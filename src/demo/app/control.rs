@@ -23,9 +23,19 @@ pub enum Command {
     /// Transactions a second from now on.
     Rate(u32),
     /// Hold a read transaction open under this name.
-    OpenTransaction { name: String, lasts: Duration },
+    OpenTransaction {
+        /// What it is called in the application's log.
+        name: String,
+        /// How long it stays open.
+        lasts: Duration,
+    },
     /// Let so many percent of the transactions fail with an error from the database.
-    Errors { percent: f64, lasts: Duration },
+    Errors {
+        /// Of all transactions, 0 to 100.
+        percent: f64,
+        /// For how long.
+        lasts: Duration,
+    },
     /// Use this database from the next transaction (or the next attempt of this one) on.
     Switch(PathBuf),
     /// Finish the current transaction and end.

@@ -1,3 +1,5 @@
+//! The compare on small pairs: what counts as a difference, what does not, and where it is said to be.
+
 use super::*;
 
 /// Two files made by the same SQL, then each changed by its own.

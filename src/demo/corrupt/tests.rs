@@ -1,3 +1,5 @@
+//! Every kind of damage, as the independent compare sees it.
+
 use super::*;
 use crate::demo::{
     compare::{Comparison, compare},

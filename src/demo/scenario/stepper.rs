@@ -52,16 +52,27 @@ pub(super) struct Before {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Do {
     /// Show this line, and offer this key.
-    Caption { text: String, key: Option<String> },
+    Caption {
+        /// The line.
+        text: String,
+        /// The key to press.
+        key: Option<String>,
+    },
     /// Let this happen.
     Act(Action),
     /// What hands would have done by now; only in a demo without hands.
     Auto(Auto),
     /// The longest wait was over and the step happened all the same; what it did follows. Its caption does not: it would
     /// tell of something that has not been seen.
-    Late { step: usize },
+    Late {
+        /// Which step.
+        step: usize,
+    },
     /// The longest wait was over and the step, being optional, did not happen.
-    PassedOver { step: usize },
+    PassedOver {
+        /// Which step.
+        step: usize,
+    },
 }
 
 /// Where a story is. Steps are counted from 1 in what it says.

@@ -1,3 +1,5 @@
+//! The stepper under hand-made stories: what is due when, and what holds the story up.
+
 use super::*;
 use crate::demo::{app::control::Command, corrupt::Corruption};
 

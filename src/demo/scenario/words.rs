@@ -105,9 +105,17 @@ pub enum Action {
     /// The engine is killed with SIGKILL.
     KillEngine,
     /// Somebody drops the guard of a table on the target.
-    GuardOff { table: String },
+    GuardOff {
+        /// Which table.
+        table: String,
+    },
     /// Somebody damages a table of the target.
-    Corrupt { table: String, how: Corruption },
+    Corrupt {
+        /// Which table.
+        table: String,
+        /// In which way.
+        how: Corruption,
+    },
 }
 
 impl FromStr for Action {

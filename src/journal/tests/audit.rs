@@ -1,3 +1,5 @@
+//! Forgers: what the hash chain shows of edits, cuts and rewrites, and what only an anchor shows.
+
 use super::*;
 use crate::domain::id::Seq;
 use crate::journal::chain::{Anchor, Verdict, audit};

@@ -1,3 +1,5 @@
+//! What lies beside the chain: bounds and differing keys, and that a million of them stay off memory.
+
 use super::*;
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Bound, Key, Range};

@@ -1,3 +1,5 @@
+//! Many callers, one writer: places without gaps, group commits, readers that follow.
+
 use super::*;
 use crate::domain::fault::Kind;
 use crate::domain::id::Seq;
@@ -287,37 +289,4 @@ async fn a_copy_is_one_file_that_reads_anywhere() {
     reader.close().await;
     assert_eq!(std::fs::read_dir(&copies).unwrap().count(), 1);
     std::fs::set_permissions(&copies, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// What a fact costs: `cargo test --lib journal_throughput -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, asserts nothing about time"]
-async fn journal_throughput() {
-    for callers in [1, 8, 64, 512] {
-        let root = tempfile::tempdir_in(".").unwrap();
-        let journal = fresh(root.path()).await;
-        let each = 20_000 / callers;
-        let start = std::time::Instant::now();
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..callers {
-            let journal = journal.clone();
-            tasks.spawn(async move {
-                for _ in 0..each {
-                    journal
-                        .append(vec![note("a fact of usual size, so to say")])
-                        .await
-                        .unwrap();
-                }
-            });
-        }
-        tasks.join_all().await;
-        let took = start.elapsed().as_secs_f64();
-        let written = journal.written();
-        eprintln!(
-            "{callers} callers: {:.0} facts/s, {:.0} commits/s, {:.1} facts a commit",
-            written.records as f64 / took,
-            written.commits as f64 / took,
-            written.records as f64 / written.commits as f64,
-        );
-    }
 }

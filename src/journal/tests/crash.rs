@@ -1,3 +1,5 @@
+//! Killed while it writes, again and again.
+
 use super::*;
 use crate::domain::id::Seq;
 use crate::journal::chain::audit;

@@ -1,3 +1,5 @@
+//! Disks that are full and writes that the system refuses.
+
 use super::*;
 use crate::domain::fault::Kind;
 use crate::domain::id::{ChunkId, Seq, TableId};
