@@ -123,6 +123,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = self.0 / 1_000_000;
         let text = match s {
+            0 if self.0 == 0 => "0s".to_string(),
             0 if self.0 < 1_000 => format!("{}µs", self.0),
             0 if self.0 < 100_000 => format!("{}ms", self.0 / 1_000),
             0..=9 => format!("{}.{}s", s, self.0 % 1_000_000 / 100_000),

@@ -209,11 +209,11 @@ impl Supervisor {
             return Ok(None);
         }
         let predicted = self.state.seq;
-        let (events, durable) = self
-            .journal
-            .record(group.entry, group.pending)
-            .await
-            .map_err(|fault| self.lost(fault))?;
+        let recorded = self.journal.record(group.entry, group.pending).await;
+        let (events, durable) = match recorded {
+            Ok(recorded) => recorded,
+            Err(fault) => return Err(self.lost(fault).await),
+        };
         debug_assert!(events.last().is_none_or(|e| e.seq == predicted));
         self.perform(durable).await
     }
@@ -234,10 +234,9 @@ impl Supervisor {
             Input::Ask(Ask::Snapshot(reply)) => {
                 // The state may hold facts of this group that are not durable yet: the answer waits for them.
                 let snapshot = Arc::new(self.state.clone());
-                self.journal
-                    .append(std::mem::take(&mut group.entry))
-                    .await
-                    .map_err(|fault| self.lost(fault))?;
+                if let Err(fault) = self.journal.append(std::mem::take(&mut group.entry)).await {
+                    return Err(self.lost(fault).await);
+                }
                 let _ = reply.send(snapshot);
             }
             Input::Ask(Ask::Arrive {
@@ -548,9 +547,16 @@ impl Supervisor {
         }
     }
 
-    /// The journal can't be written: nothing that is not recorded may be done, so everything stops here.
-    fn lost(&self, fault: Fault) -> Fault {
+    /// The journal can't be written: nothing that is not recorded may be done, so everything stops here. The last words go
+    /// into the room that was kept for them.
+    async fn lost(&self, fault: Fault) -> Fault {
         self.site.stop.cancel();
+        let body = Body::Fact(Fact::Failed {
+            fault: fault.clone(),
+        });
+        if let Err(silent) = self.journal.append_last(vec![self.draft(None, body)]).await {
+            tracing::error!(error = %silent, "not even the last words could be recorded");
+        }
         fault
     }
 
