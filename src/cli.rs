@@ -12,6 +12,7 @@ mod explain;
 mod host;
 mod init;
 pub mod known;
+mod picture;
 pub mod planned;
 mod round;
 mod run;
@@ -93,6 +94,9 @@ enum Command {
     Completions(completions::Options),
     /// The manual page
     Man,
+    /// A screen over a recorded journal, as SVG
+    #[command(hide = true)]
+    Picture(picture::Options),
     /// The demo's application
     #[command(hide = true)]
     DemoApp(demo::AppArgs),
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command, world: &World) -> Result<Exit> {
     match command {
         Command::Demo(options) => demo::run(&options, world).await,
+        Command::Picture(options) => picture::run(&options, world).await,
         Command::DemoApp(options) => demo::application(&options),
         Command::Run(options) => run::run(&options, world).await,
         Command::Engine(options) => engine::run(&options, world).await,
