@@ -11,6 +11,7 @@ mod history;
 mod land;
 mod parts;
 mod ranges;
+mod sim;
 mod sqlite;
 mod values;
 mod view;
@@ -50,3 +51,15 @@ macro_rules! battery {
 }
 
 battery!(on_sqlite, crate::sqlite::Files);
+battery!(
+    on_sim_with_snapshots,
+    crate::sim::Memory(tidegate::db::sim::Kind::Snapshots)
+);
+battery!(
+    on_sim_with_prefixes,
+    crate::sim::Memory(tidegate::db::sim::Kind::Prefix)
+);
+battery!(
+    on_sim_with_dirty_keys,
+    crate::sim::Memory(tidegate::db::sim::Kind::DirtyKeys)
+);

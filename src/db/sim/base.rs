@@ -5,7 +5,7 @@ use crate::db::{ChunkMark, GateState, Part};
 use crate::domain::change::{Change, Image, Item, Txn};
 use crate::domain::finding::Object;
 use crate::domain::id::{ChunkId, Nonce, TableId, Token};
-use crate::domain::key::{Key, Pick};
+use crate::domain::key::{Key, Pick, Range};
 use crate::domain::position::{Barrier, Head, Position, Seen};
 use crate::domain::value::{Row, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,10 @@ pub enum Stmt {
     Update(TableId, Key, Vec<(u16, Value)>),
     /// No row any more.
     Delete(TableId, Key),
+    /// No row any more; none may have been there.
+    Discard(TableId, Key),
+    /// A new row, or the one with its key made the same.
+    Put(TableId, Row),
     /// A new row that removes whatever row has its key or a unique value of it.
     Replace(TableId, Row),
     /// No rows any more.
@@ -89,6 +93,8 @@ pub struct Base {
     next_xid: u64,
     next_nonce: u64,
     pub(super) identity: u64,
+    /// What the transaction under way has replaced, oldest first.
+    undo: Vec<(TableId, Key, Option<Row>)>,
     rng: fastrand::Rng,
     pub(super) token: Option<Token>,
     pub(super) applied: Position,
@@ -131,6 +137,7 @@ impl Base {
             next_xid: 100,
             next_nonce: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             identity: seed,
+            undo: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             token: None,
             applied: Position::START,
@@ -179,6 +186,13 @@ impl Base {
         at(&self.committed, table).map_or_else(Vec::new, |t| t.range(&Default::default()).collect())
     }
 
+    /// Lets reads see everything up to this position.
+    pub fn reveal_upto(&mut self, position: Position) {
+        while !self.shows(position) {
+            self.reveal();
+        }
+    }
+
     /// Adds a table.
     pub(super) fn create(&mut self, definition: Definition) {
         let rows = Arc::new(Rows::new(definition));
@@ -198,6 +212,19 @@ impl Base {
         }
     }
 
+    /// Everything that is here besides rows: tables, and parts of ours.
+    pub fn catalog(&self) -> Vec<String> {
+        let tables = self.committed.iter().map(|rows| &rows.definition);
+        let named = tables.filter(|definition| !definition.table.source.is_empty());
+        let ours = self.parts.iter().flat_map(|(_, objects)| objects);
+        let mut all: Vec<String> = named
+            .map(|definition| format!("{definition:?}"))
+            .chain(ours.map(|object| object.sql.clone()))
+            .collect();
+        all.sort();
+        all
+    }
+
     /// Where a table of this name is.
     pub fn find(&self, name: &str) -> Option<TableId> {
         let at = self
@@ -210,10 +237,11 @@ impl Base {
     /// Runs statements as one transaction of the application. Delivered from now on; where the log runs ahead, no read
     /// sees it before [`Base::reveal`].
     pub fn commit(&mut self, stmts: &[Stmt]) -> Result<Position, Refused> {
-        if self.gate.as_ref().is_some_and(|gate| !gate.open) {
+        let shut = |gate: &GateState| !gate.open && gate.unguarded.is_empty();
+        if self.gate.as_ref().is_some_and(shut) {
             return Err(Refused::Gate);
         }
-        let before = self.committed.clone();
+        self.begin();
         let mut work = Work::default();
         let done = stmts
             .iter()
@@ -223,7 +251,7 @@ impl Base {
                 false => Ok(()),
             });
         if let Err(refused) = done {
-            self.committed = before;
+            self.roll_back();
             return Err(refused);
         }
         for table in work.truncated {
@@ -319,6 +347,19 @@ impl Base {
                 self.put(*table, new_key, new, image, work)
             }
             Stmt::Delete(table, key) => self.remove(*table, key, work),
+            Stmt::Discard(table, key) => match self.table(*table)?.get(key) {
+                Some(_) => self.remove(*table, key, work),
+                None => Ok(()),
+            },
+            Stmt::Put(table, row) => {
+                let rows = self.table(*table)?;
+                let key = rows.key_of(row);
+                let image = match rows.get(&key) {
+                    Some(_) => Image::Updated,
+                    None => Image::Inserted,
+                };
+                self.put(*table, key, row.clone(), image, work)
+            }
             Stmt::Replace(table, row) => {
                 let rows = self.table(*table)?;
                 let key = rows.key_of(row);
@@ -331,7 +372,14 @@ impl Base {
                 self.put(*table, key, row.clone(), Image::Inserted, work)
             }
             Stmt::Truncate(table) => {
-                self.table_mut(*table)?.clear();
+                let rows = self.table(*table)?;
+                let all: Vec<Key> = rows
+                    .range(&Range::default())
+                    .map(|r| rows.key_of(r))
+                    .collect();
+                for key in all {
+                    self.write(*table, &key, None)?;
+                }
                 work.truncated.push(*table);
                 Ok(())
             }
@@ -349,7 +397,7 @@ impl Base {
         if let Some(violated) = self.table(table)?.in_the_way(&row, &key) {
             return Err(Refused::Constraint(violated.constraint));
         }
-        let old = self.table_mut(table)?.set(&key, Some(row.clone()));
+        let old = self.write(table, &key, Some(row.clone()))?;
         work.lock(self.table(table)?, table, old.as_deref());
         work.lock(self.table(table)?, table, Some(&row));
         let delivered = match (image(row.clone()), self.kind) {
@@ -361,10 +409,7 @@ impl Base {
     }
 
     fn remove(&mut self, table: TableId, key: &Key, work: &mut Work) -> Result<(), Refused> {
-        let old = self
-            .table_mut(table)?
-            .set(key, None)
-            .ok_or(Refused::NoRow)?;
+        let old = self.write(table, key, None)?.ok_or(Refused::NoRow)?;
         work.lock(self.table(table)?, table, Some(&old));
         work.push(table, key.clone(), Image::Gone, Image::Gone);
         Ok(())
@@ -372,6 +417,32 @@ impl Base {
 
     fn table(&self, table: TableId) -> Result<&Rows, Refused> {
         at(&self.committed, table).ok_or(Refused::NoRow)
+    }
+
+    /// Puts a row, or removes it, for the transaction under way. Gives what was there.
+    pub(super) fn write(
+        &mut self,
+        table: TableId,
+        key: &Key,
+        row: Option<Row>,
+    ) -> Result<Option<Row>, Refused> {
+        let old = self.table_mut(table)?.set(key, row);
+        self.undo.push((table, key.clone(), old.clone()));
+        Ok(old)
+    }
+
+    /// Begins a transaction: what was written before stays.
+    pub(super) fn begin(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes back what the transaction under way has written.
+    pub(super) fn roll_back(&mut self) {
+        while let Some((table, key, old)) = self.undo.pop() {
+            if let Ok(rows) = self.table_mut(table) {
+                rows.set(&key, old);
+            }
+        }
     }
 
     pub(super) fn table_mut(&mut self, table: TableId) -> Result<&mut Rows, Refused> {

@@ -47,9 +47,18 @@ impl Sim {
         result
     }
 
-    /// Runs statements as one transaction of the application.
+    /// Runs statements as one transaction of the application, which waits for locks, and hears that it is done when reads
+    /// see it. The stream may have delivered it before.
     pub fn commit(&self, stmts: &[Stmt]) -> Result<Position, Refused> {
-        self.with(|base| base.commit(stmts))
+        let position = loop {
+            match self.with(|base| base.commit(stmts)) {
+                Err(Refused::Waits) => std::thread::yield_now(),
+                done => break done?,
+            }
+        };
+        std::thread::yield_now();
+        self.with(|base| base.reveal_upto(position));
+        Ok(position)
     }
 
     /// Lets something go wrong, once, the next time it is tried.
@@ -224,7 +233,11 @@ impl Endpoint for SimEnd {
                 base.gate = Some(GateState {
                     open: self.side == Side::Source,
                     epoch: 0,
-                    unguarded: Vec::new(),
+                    unguarded: plan
+                        .ids()
+                        .filter(|(_, table)| table.key().is_some())
+                        .map(|(id, _)| id)
+                        .collect(),
                 });
             }
         });
@@ -240,6 +253,8 @@ impl Endpoint for SimEnd {
             if parts.contains(&Part::Ledger) {
                 base.marks.clear();
                 base.applied = Position::START;
+                // Whoever still holds a lease holds one of nothing.
+                base.take_lease();
             }
         });
         Outcome::Done(Vec::new())
@@ -263,9 +278,7 @@ impl Endpoint for SimEnd {
             // Time passes while a read is opened: some of what was hidden comes to be seen, and all that must.
             let some = base.hidden() / 2;
             (0..some).for_each(|_| base.reveal());
-            while !base.shows(base.fed_from) {
-                base.reveal();
-            }
+            base.reveal_upto(base.fed_from);
             base.snapshot()
         });
         let ledger = self.has(Part::Ledger).is_ok();
@@ -283,14 +296,16 @@ impl Endpoint for SimEnd {
         self.sim.may(Op::Feed)?;
         self.has(Part::Capture)?;
         let map = Map::of(&self.sim.lock(), plan, self.side);
-        let forgotten = self.sim.with(|base| {
+        self.sim.with(|base| {
+            if from < base.released || from > base.head() {
+                let what = format!("the stream can't be read from {from}");
+                return Err(Fault::new(FaultKind::Blocked, what)
+                    .code("CAPTURE-LOST")
+                    .hint("changes may be missing; give the migration up and begin again"));
+            }
             base.fed_from = from;
-            from < base.released
-        });
-        if forgotten {
-            let what = format!("the stream does not go back to {from} any more");
-            return Err(Fault::new(FaultKind::Blocked, what).code("CAPTURE-LOST"));
-        }
+            Ok(())
+        })?;
         Ok(Box::new(SimFeed::new(Arc::clone(&self.sim), map, from)))
     }
 

@@ -4,16 +4,27 @@ use super::endpoint::{Map, Sim};
 use super::faults::Op;
 use crate::db::Feed;
 use crate::domain::change::{Item, Txn};
-use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::fault::Result;
 use crate::domain::position::Position;
 use async_trait::async_trait;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long fetching from the log takes, at least.
+const FETCH: Duration = Duration::from_millis(1);
+/// Items fetched at once.
+const AT_ONCE: usize = 128;
+/// How often an idle stream says so again.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 pub(super) struct SimFeed {
     sim: Arc<Sim>,
     map: Map,
     cursor: Position,
+    /// Fetched, not handed out.
+    ready: VecDeque<Item>,
     /// Up to where the stream said that it is idle.
     idle: Option<Position>,
     commits: watch::Receiver<u64>,
@@ -26,8 +37,24 @@ impl SimFeed {
             sim,
             map,
             cursor: from,
+            ready: VecDeque::new(),
             idle: None,
         }
+    }
+
+    fn fetch(&mut self) {
+        let mut cursor = self.cursor;
+        let mut items = Vec::new();
+        let base = self.sim.lock();
+        while items.len() < AT_ONCE
+            && let Some(item) = base.deliver(&mut cursor)
+        {
+            items.push(item);
+        }
+        drop(base);
+        let items = items.into_iter().filter_map(|item| self.planned(item));
+        self.ready.extend(items.collect::<Vec<_>>());
+        self.cursor = cursor;
     }
 
     /// In the plan's terms; what is not in the plan is left out.
@@ -54,26 +81,25 @@ impl SimFeed {
 impl Feed for SimFeed {
     async fn next(&mut self) -> Result<Item> {
         loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Ok(item);
+            }
             self.commits.borrow_and_update();
+            tokio::time::sleep(FETCH).await;
             self.sim.may(Op::Next)?;
-            let mut cursor = self.cursor;
-            let delivered = self.sim.lock().deliver(&mut cursor);
-            self.cursor = cursor;
-            if let Some(item) = delivered {
-                match self.planned(item) {
-                    Some(item) => return Ok(item),
-                    None => continue,
-                }
+            self.fetch();
+            if !self.ready.is_empty() {
+                continue;
             }
             if self.idle != Some(self.cursor) {
                 self.idle = Some(self.cursor);
                 return Ok(Item::Idle(self.cursor));
             }
-            // The database lives as long as this feed holds it, so this never fails.
-            self.commits
-                .changed()
-                .await
-                .map_err(|_| Fault::new(Kind::Own, "the simulated database is gone"))?;
+            tokio::select! {
+                // The database lives as long as this feed holds it, so this never fails.
+                _ = self.commits.changed() => {}
+                () = tokio::time::sleep(HEARTBEAT) => return Ok(Item::Idle(self.cursor)),
+            }
         }
     }
 

@@ -24,11 +24,16 @@ impl SimGate {
                 None => {
                     Outcome::NotDone(Fault::new(Kind::Blocked, "there is no gate").code("NO-GATE"))
                 }
-                Some(gate) if epoch < gate.epoch => Outcome::NotDone(
-                    Fault::new(Kind::Refused, "the gate has moved on since").code("EPOCH-BACK"),
-                ),
+                Some(gate) if epoch < gate.epoch || epoch == gate.epoch && open != gate.open => {
+                    Outcome::NotDone(
+                        Fault::new(Kind::Refused, "the gate has moved on since").code("EPOCH-BACK"),
+                    )
+                }
                 Some(gate) => {
                     (gate.open, gate.epoch) = (open, epoch);
+                    if !open {
+                        gate.unguarded.clear();
+                    }
                     Outcome::Done(head)
                 }
             }

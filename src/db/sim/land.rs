@@ -1,6 +1,6 @@
 //! The side where rows land: one transaction with the ledger, or nothing.
 
-use super::base::{Base, Slack, Tables};
+use super::base::{Base, Slack};
 use crate::db::{Applied, Batch, Landed, Landing, Ledger};
 use crate::domain::change::{Change, Image, merge};
 use crate::domain::fault::{Fault, Kind as FaultKind, Result};
@@ -17,7 +17,7 @@ impl Base {
         token
     }
 
-    fn check(&self, token: Token) -> Result<()> {
+    pub(super) fn check(&self, token: Token) -> Result<()> {
         if self.token == Some(token) {
             return Ok(());
         }
@@ -66,10 +66,8 @@ impl Base {
     /// Lands rows with their mark.
     pub fn land(&mut self, token: Token, landing: &Landing) -> Result<Landed> {
         self.check(token)?;
-        let before = self.committed.clone();
-        let landed = self
-            .put_rows(landing)
-            .inspect_err(|_| self.committed = before)?;
+        self.begin();
+        let landed = self.put_rows(landing).inspect_err(|_| self.roll_back())?;
         if let Some(mark) = &landing.mark {
             self.marks.insert(mark.chunk, mark.clone());
         }
@@ -95,24 +93,27 @@ impl Base {
     fn put_rows(&mut self, landing: &Landing) -> Result<Landed> {
         let (slack, table) = (self.slack, landing.table);
         let mut landed = Landed::default();
-        let rows = self.table_mut(table).map_err(|_| no_table())?;
         if let (Slack::DeleteRangeFirst, Some(mark)) = (slack, &landing.mark) {
+            let rows = self.rows_in(table, &mark.range);
             let doomed: Vec<Key> = rows
-                .range(&mark.range)
-                .map(|row| rows.key_of(row))
+                .into_iter()
+                .map(|row| self.key_of(table, row))
                 .collect();
-            doomed.iter().for_each(|key| drop(rows.set(key, None)));
+            for key in doomed {
+                self.write(table, &key, None).map_err(|_| no_table())?;
+            }
         }
         for key in &landing.gone {
-            let old = rows.set(key, None);
+            let old = self.write(table, key, None).map_err(|_| no_table())?;
             landed.deleted += u32::from(old.is_some());
             if landing.keep_before {
                 landed.before.push((key.clone(), old));
             }
         }
         for row in landing.rows.iter() {
-            let key = rows.key_of(row);
-            let old = rows.set(&key, Some(row.clone()));
+            let key = self.key_of(table, row);
+            let put = self.write(table, &key, Some(row.clone()));
+            let old = put.map_err(|_| no_table())?;
             if slack == Slack::PlainInsert && old.is_some() {
                 return Err(violated("primary key"));
             }
@@ -123,9 +124,7 @@ impl Base {
             }
         }
         for row in landing.rows.iter() {
-            if let Some(bad) = rows.in_the_way(row, &rows.key_of(row)) {
-                return Err(violated(&bad.constraint));
-            }
+            self.unique(table, row)?;
         }
         Ok(landed)
     }
@@ -133,20 +132,22 @@ impl Base {
     /// Applies changes with their position: as a set first, and in the order of the log when that meets a constraint.
     pub fn apply(&mut self, token: Token, batch: &Batch) -> Result<Applied> {
         self.check(token)?;
-        let before = self.committed.clone();
+        if batch.upto < self.applied {
+            let what = format!("changes up to {} are applied already", self.applied);
+            return Err(Fault::new(FaultKind::Refused, what).code("POSITION-BACK"));
+        }
+        self.begin();
         let surprises = self.surprises.len();
-        let back = |base: &mut Self, tables: &Tables| {
-            base.committed.clone_from(tables);
-            base.surprises.truncate(surprises);
-        };
-        let set = self.change_all(&batch.net, true);
-        let applied = match set {
+        let applied = match self.change_all(&batch.net, true) {
             Ok(applied) => applied,
             Err(_) => {
-                back(self, &before);
+                self.roll_back();
+                self.surprises.truncate(surprises);
                 let log: Vec<Change> = batch.log.iter().flat_map(|t| t.changes.clone()).collect();
-                self.change_all(&log, false)
-                    .inspect_err(|_| back(self, &before))?
+                self.change_all(&log, false).inspect_err(|_| {
+                    self.roll_back();
+                    self.surprises.truncate(surprises);
+                })?
             }
         };
         self.applied = batch.upto;
@@ -163,54 +164,56 @@ impl Base {
     fn change_all(&mut self, changes: &[Change], as_set: bool) -> Result<Applied> {
         let mut applied = Applied::default();
         for change in changes {
-            if !self.change(change)? {
-                applied.missed.push((change.table, change.key.clone()));
-            } else {
-                applied.changed += 1;
+            match self.change(change)? {
+                Did::Changed => applied.changed += 1,
+                Did::Nothing => {}
+                Did::Missed => applied.missed.push((change.table, change.key.clone())),
             }
             if !as_set {
-                self.unique(change)?;
+                self.unique_after(change)?;
             }
         }
         if as_set {
-            changes.iter().try_for_each(|change| self.unique(change))?;
+            changes
+                .iter()
+                .try_for_each(|change| self.unique_after(change))?;
         }
         Ok(applied)
     }
 
-    /// False: an update found no row.
-    fn change(&mut self, change: &Change) -> Result<bool> {
-        let rows = self.table_mut(change.table).map_err(|_| no_table())?;
-        let old = rows.get(&change.key);
+    fn change(&mut self, change: &Change) -> Result<Did> {
+        let old = self.row(change.table, &change.key);
         let row = match (&change.image, old) {
-            (Image::Gone, _) => None,
-            (Image::Present(row), _) | (Image::Inserted(row), None) => Some(row.clone()),
-            (Image::Inserted(row), Some(_)) => {
-                let row = row.clone();
-                rows.set(&change.key, Some(row));
-                self.surprises.push((change.table, change.key.clone()));
-                return Ok(true);
+            (Image::Gone, None) => return Ok(Did::Nothing),
+            (Image::Updated(_) | Image::Partial(_), None) => return Ok(Did::Missed),
+            (Image::Gone, Some(_)) => None,
+            (Image::Inserted(row) | Image::Present(row) | Image::Updated(row), _) => {
+                Some(row.clone())
             }
-            (Image::Updated(_) | Image::Partial(_), None) => return Ok(false),
-            (Image::Updated(row), Some(_)) => Some(row.clone()),
             (Image::Partial(cells), Some(old)) => {
                 let mut row = old.clone();
                 merge(&mut row, cells);
                 Some(row)
             }
         };
-        rows.set(&change.key, row);
-        Ok(true)
+        if matches!(change.image, Image::Inserted(_)) && old.is_some() {
+            self.surprises.push((change.table, change.key.clone()));
+        }
+        self.write(change.table, &change.key, row)
+            .map_err(|_| no_table())?;
+        Ok(Did::Changed)
     }
 
-    fn unique(&self, change: &Change) -> Result<()> {
-        let Some(rows) = super::table::at(&self.committed, change.table) else {
-            return Ok(());
-        };
-        match rows
-            .get(&change.key)
-            .and_then(|row| rows.in_the_way(row, &change.key))
-        {
+    fn unique_after(&self, change: &Change) -> Result<()> {
+        match self.row(change.table, &change.key) {
+            Some(row) => self.unique(change.table, row),
+            None => Ok(()),
+        }
+    }
+
+    fn unique(&self, table: TableId, row: &Row) -> Result<()> {
+        let rows = super::table::at(&self.committed, table).ok_or_else(no_table)?;
+        match rows.in_the_way(row, &rows.key_of(row)) {
             Some(bad) => Err(violated(&bad.constraint)),
             None => Ok(()),
         }
@@ -230,6 +233,14 @@ impl Base {
     }
 }
 
+enum Did {
+    Changed,
+    /// What was to be removed is not there.
+    Nothing,
+    /// What was to be changed is not there.
+    Missed,
+}
+
 fn no_table() -> Fault {
     Fault::new(FaultKind::Refused, "the target has no such table").code("NO-TABLE")
 }
@@ -237,7 +248,7 @@ fn no_table() -> Fault {
 fn violated(constraint: &str) -> Fault {
     Fault::new(
         FaultKind::Refused,
-        format!("a change does not fit the target's {constraint}"),
+        format!("a change does not fit {constraint} on the target"),
     )
-    .code("CONSTRAINT")
+    .code("PARKED")
 }

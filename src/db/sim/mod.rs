@@ -10,6 +10,7 @@ mod faults;
 mod feed;
 mod gate;
 mod land;
+mod query;
 mod table;
 mod view;
 mod writer;

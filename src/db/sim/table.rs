@@ -6,7 +6,7 @@ use crate::domain::table::Table;
 use crate::domain::value::{Row, Value};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A table's definition. It is also the text of its DDL, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub struct Violated {
 pub(super) struct Rows {
     pub definition: Definition,
     rows: BTreeMap<Place, Row>,
+    /// Who holds which values of which unique constraint. Inside a transaction two may hold the same.
+    holders: BTreeSet<(usize, Place, Place)>,
 }
 
 impl Rows {
@@ -75,6 +77,7 @@ impl Rows {
         Self {
             definition,
             rows: BTreeMap::new(),
+            holders: BTreeSet::new(),
         }
     }
 
@@ -101,34 +104,50 @@ impl Rows {
     /// The row, besides the one at `but`, that holds one of this row's unique values.
     pub fn in_the_way(&self, row: &[Value], but: &Key) -> Option<Violated> {
         let table = &self.definition.table;
-        self.definition.unique.iter().find_map(|columns| {
-            let mine = unique_values(row, columns)?;
-            let (place, _) = self.rows.iter().find(|(place, other)| {
-                place.0[..] != *but.parts() && unique_values(other, columns).as_ref() == Some(&mine)
-            })?;
-            let named: Vec<&str> = columns
-                .iter()
-                .filter_map(|c| table.columns.get(usize::from(*c)))
-                .map(|c| c.name.as_str())
-                .collect();
-            Some(Violated {
-                constraint: format!("unique({})", named.join(", ")),
-                key: Key::normal(place.0.iter().cloned(), &[]),
+        let but = Self::place(but);
+        (0..)
+            .zip(&self.definition.unique)
+            .find_map(|(no, columns)| {
+                let mine = Place(unique_values(row, columns)?.into());
+                let from = (no, mine, Place(Box::default()));
+                let (_, _, holder) = self
+                    .holders
+                    .range(from.clone()..)
+                    .take_while(|(n, values, _)| *n == no && *values == from.1)
+                    .find(|(_, _, holder)| *holder != but)?;
+                let named: Vec<&str> = columns
+                    .iter()
+                    .filter_map(|c| table.columns.get(usize::from(*c)))
+                    .map(|c| c.name.as_str())
+                    .collect();
+                Some(Violated {
+                    constraint: format!("unique({})", named.join(", ")),
+                    key: Key::normal(holder.0.iter().cloned(), &[]),
+                })
             })
-        })
     }
 
     /// Puts a row, or removes it. Gives what was there.
     pub fn set(&mut self, key: &Key, row: Option<Row>) -> Option<Row> {
+        let place = Self::place(key);
+        for (no, columns) in self.definition.unique.iter().enumerate() {
+            let held = |row: &[Value]| unique_values(row, columns).map(|v| Place(v.into()));
+            if let Some(values) = self.rows.get(&place).and_then(|row| held(row)) {
+                self.holders.remove(&(no, values, place.clone()));
+            }
+            if let Some(values) = row.as_deref().and_then(held) {
+                self.holders.insert((no, values, place.clone()));
+            }
+        }
         match row {
-            Some(row) => self.rows.insert(Self::place(key), row),
-            None => self.rows.remove(&Self::place(key)),
+            Some(row) => self.rows.insert(place, row),
+            None => self.rows.remove(&place),
         }
     }
 
     /// Empties the table and takes its name away.
     pub fn retire(&mut self) {
-        self.rows.clear();
+        self.clear();
         self.definition.table.source.clear();
     }
 
@@ -138,6 +157,7 @@ impl Rows {
 
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.holders.clear();
     }
 
     /// The rows of a range, in key order.

@@ -2,6 +2,7 @@
 
 use super::base::Snapshot;
 use super::endpoint::{Map, Sim};
+use super::query;
 use super::table::{Rows as Stored, at};
 use crate::db::canon::row_hash;
 use crate::db::{Read, ResultSet, View};
@@ -111,38 +112,7 @@ impl View for SimView {
         Ok(stored.range(range).map(|row| hash(row)).collect())
     }
 
-    /// Knows `select * from T` and `select count(*) from T`, in lower case.
-    async fn query(&mut self, sql: &str, _params: &[Value], limit: u32) -> Result<ResultSet> {
-        let refused = |what: &str| Fault::new(FaultKind::Refused, what).code("NOT-A-READ");
-        let words: Vec<&str> = sql.split_whitespace().collect();
-        let ["select", what, "from", name] = words[..] else {
-            return Err(refused("this is no read that the simulated database knows"));
-        };
-        let mut tables = self.snapshot.tables.iter();
-        let stored = tables
-            .find(|rows| rows.definition.table.source == name)
-            .ok_or_else(|| refused("there is no such table"))?;
-        let whole = Range::default();
-        let all = stored.range(&whole);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(match what {
-            "count(*)" => ResultSet {
-                columns: vec!["count(*)".into()],
-                rows: vec![[Value::Integer(stored.len() as i64)].into()],
-                more: false,
-            },
-            "*" => ResultSet {
-                columns: stored
-                    .definition
-                    .table
-                    .columns
-                    .iter()
-                    .map(|column| column.name.clone())
-                    .collect(),
-                rows: all.take(limit).cloned().collect(),
-                more: stored.len() > limit,
-            },
-            _ => return Err(refused("this is no read that the simulated database knows")),
-        })
+    async fn query(&mut self, sql: &str, params: &[Value], limit: u32) -> Result<ResultSet> {
+        query::run(&self.snapshot, sql, params, limit)
     }
 }

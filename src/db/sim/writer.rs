@@ -12,6 +12,10 @@ use crate::domain::plan::{Plan, Side};
 use crate::domain::position::Position;
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a write takes to get there, at least.
+const ON_THE_WAY: Duration = Duration::from_micros(500);
 
 pub(super) struct SimWriter {
     sim: Arc<Sim>,
@@ -32,7 +36,7 @@ impl SimWriter {
 
     /// Writes are there or not as a whole; what is told of them is another matter.
     async fn write<T>(&self, op: Op, act: impl FnOnce(&mut Base, &Map) -> Result<T>) -> Outcome<T> {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(ON_THE_WAY).await;
         let trouble = self.sim.goes_wrong(op);
         let lost = |what: &str| Outcome::Unknown(format!("{op:?}: the {what} was lost"));
         match trouble {
@@ -123,6 +127,9 @@ impl Writer for SimWriter {
     }
 
     async fn build(&self, ddl: &Ddl) -> Outcome<()> {
+        if let Err(fault) = self.sim.lock().check(self.token) {
+            return Outcome::NotDone(fault);
+        }
         let Ok(mut definition) = serde_json::from_str::<Definition>(&ddl.sql) else {
             let what = format!("{} {} can't be read", ddl.kind, ddl.name);
             return Outcome::NotDone(Fault::new(Kind::Refused, what).code("DDL-UNREADABLE"));
