@@ -15,7 +15,9 @@ pub(super) enum Access {
     Read,
     /// Makes and drops our objects and prunes our log, in short transactions; waits at most this many milliseconds for a lock.
     Schema { wait: u32 },
-    /// Writes rows as they are: no trigger fires, no foreign key acts, no CHECK is asked again. Creates the file if need be.
+    /// Makes the target's file and decides what can only be decided before anything else: nothing is set on it.
+    Birth,
+    /// Writes rows as they are: no trigger fires, no foreign key acts, no CHECK is asked again.
     Data,
 }
 
@@ -28,15 +30,17 @@ pub(super) struct Db {
 }
 
 impl Db {
-    /// Opens the file. A file that is not there is a fault, unless the connection is for data on the target.
+    /// Opens the file. A file that is not there is a fault, unless it is to be made.
     pub(super) async fn open(place: &Arc<Place>, access: Access) -> Result<Self> {
-        let create = access == Access::Data && place.side == crate::domain::plan::Side::Target;
+        let create = access == Access::Birth;
         if place.identity()?.is_none() && !create {
             return Err(place.missing());
         }
         let mut flags = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Access::Schema { .. } | Access::Data => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Access::Schema { .. } | Access::Birth | Access::Data => {
+                OpenFlags::SQLITE_OPEN_READ_WRITE
+            }
         } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if create {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -100,6 +104,9 @@ fn ended(place: &Place) -> Fault {
 }
 
 fn configure(conn: &Connection, access: Access) -> rusqlite::Result<()> {
+    if access == Access::Birth {
+        return Ok(());
+    }
     conn.set_prepared_statement_cache_capacity(256);
     // The last connection to close would checkpoint under an exclusive lock, which the application may run into.
     conn.set_db_config(
@@ -116,6 +123,7 @@ fn configure(conn: &Connection, access: Access) -> rusqlite::Result<()> {
         Access::Schema { wait } => conn.execute_batch(&format!(
             "PRAGMA busy_timeout = {wait}; PRAGMA foreign_keys = 0; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0"
         )),
+        Access::Birth => Ok(()),
         Access::Data => {
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
             conn.execute_batch(

@@ -156,8 +156,8 @@ impl SqliteEnd {
 
     /// Makes the target's file as the source's is in what can't be changed later, or brings an existing one into WAL mode.
     async fn prepare_target(&self, plan: &Plan) -> Result<()> {
-        let fresh = self.place.identity()?.is_none();
-        let db = Db::open(&self.place, Access::Data).await?;
+        let fresh = self.place.is_unwritten()?;
+        let db = Db::open(&self.place, Access::Birth).await?;
         let (place, source) = (Arc::clone(&self.place), findings::file_of(&plan.source));
         let mode = db
             .run(move |conn| {
@@ -171,6 +171,11 @@ impl SqliteEnd {
                         let sql = format!("PRAGMA {name} = {}", quote_text(&value));
                         conn.execute_batch(&sql).or_fault(&place, doing)?;
                     }
+                }
+                if fresh {
+                    // The encoding is written with the first table, and only by the connection that chose it.
+                    conn.execute_batch("CREATE TABLE tidegate_birth(a); DROP TABLE tidegate_birth")
+                        .or_fault(&place, doing)?;
                 }
                 conn.query_row("PRAGMA journal_mode = WAL", [], |row| {
                     row.get::<_, String>(0)

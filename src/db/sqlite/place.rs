@@ -139,6 +139,15 @@ impl Place {
         }
     }
 
+    /// Whether there is no file yet, or one that nothing was ever written into.
+    ///
+    /// # Errors
+    /// As [`identity`](Self::identity).
+    pub(super) fn is_unwritten(&self) -> Result<bool> {
+        Ok(self.identity()?.is_none()
+            || std::fs::metadata(&self.path).is_ok_and(|meta| meta.len() == 0))
+    }
+
     /// There is no such file.
     pub(super) fn missing(&self) -> Fault {
         Fault::new(Kind::Blocked, format!("there is no database: {self}"))

@@ -54,11 +54,7 @@ fn encoding(conn: &Connection, place: &Place, plan: &Plan) -> rusqlite::Result<O
     else {
         return Ok(None);
     };
-    // Without a table the encoding is not decided yet.
-    let empty = conn.query_row("SELECT count(*) = 0 FROM main.sqlite_schema", [], |row| {
-        row.get(0)
-    })?;
-    if here == there || empty {
+    if here == there || place.is_unwritten().unwrap_or(false) {
         return Ok(None);
     }
     Ok(Some(Finding {
