@@ -45,26 +45,23 @@ pub async fn every_change_is_delivered_as_of_its_position(ground: &impl Ground) 
     let mut history = History::start(&pair, 3);
     let mut found = State::new();
     let mut at = start;
-    for _ in 0..10 {
-        history.more(10).await;
-        let head = pair.head().await;
-        at = loop {
-            match feed.next().await.unwrap() {
-                Item::Txn(txn) => {
-                    assert!(txn.head.position > at && !txn.head.own);
-                    at = txn.head.position;
-                    txn.changes
-                        .iter()
-                        .for_each(|change| lay(&mut found, change));
-                    history.assert_is_one(&found);
-                    if at >= head {
-                        break at;
-                    }
-                }
-                Item::Idle(idle) => assert!(idle >= at),
-                other => panic!("{other:?}"),
+    // Many looks while commits fall at every moment of them, some of a few changes and some of many.
+    for look in 0..500 {
+        if look % 100 == 0 {
+            history.more(50).await;
+        }
+        match feed.next().await.unwrap() {
+            Item::Txn(txn) => {
+                assert!(txn.head.position > at && !txn.head.own);
+                at = txn.head.position;
+                txn.changes
+                    .iter()
+                    .for_each(|change| lay(&mut found, change));
+                history.assert_is_one(&found);
             }
-        };
+            Item::Idle(idle) => assert!(idle >= at),
+            other => panic!("{other:?}"),
+        }
     }
     let last = history.stop();
     follow(&history, &mut *feed, &mut found, at, pair.head().await).await;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tidegate::db::sqlite;
 use tidegate::domain::key::Collation;
@@ -40,6 +40,7 @@ impl Ground for Files {
         let app = Arc::new(Sql {
             from: from.clone(),
             to: to.clone(),
+            open: Mutex::default(),
             tables: found,
         });
         let catalog = move |side| {
@@ -108,10 +109,11 @@ fn create(spec: &Spec) -> String {
     )
 }
 
-/// An application that opens a connection for each transaction, with triggers and foreign keys on.
+/// An application with a connection to each side, triggers and foreign keys on.
 struct Sql {
     from: PathBuf,
     to: PathBuf,
+    open: Mutex<[Option<Connection>; 2]>,
     tables: Vec<Table>,
 }
 
@@ -137,12 +139,17 @@ impl Application for Sql {
 
 impl Sql {
     fn run(&self, side: Side, writes: &[Write]) -> rusqlite::Result<()> {
-        let mut conn = Connection::open(if side == Side::Source {
-            &self.from
-        } else {
-            &self.to
-        })?;
-        conn.execute_batch("PRAGMA busy_timeout = 10000; PRAGMA synchronous = OFF")?;
+        let mut open = self.open.lock().unwrap();
+        let (path, conn) = match side {
+            Side::Source => (&self.from, &mut open[0]),
+            Side::Target => (&self.to, &mut open[1]),
+        };
+        if conn.is_none() {
+            let fresh = Connection::open(path)?;
+            fresh.execute_batch("PRAGMA busy_timeout = 10000; PRAGMA synchronous = OFF")?;
+            *conn = Some(fresh);
+        }
+        let conn = conn.as_mut().unwrap();
         let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for write in writes {
             match write {
@@ -165,7 +172,8 @@ impl Sql {
                         key_names(table).join(", "),
                         set.join(", ")
                     );
-                    tx.execute(&sql, params_from_iter(row.iter().map(Bound)))?;
+                    tx.prepare_cached(&sql)?
+                        .execute(params_from_iter(row.iter().map(Bound)))?;
                 }
                 Write::Delete(id, key) => {
                     let table = &self.tables[usize::from(id.0)];
@@ -174,7 +182,8 @@ impl Sql {
                         .map(|name| format!("{name} = ?"))
                         .collect();
                     let sql = format!("DELETE FROM {} WHERE {}", table.source, is.join(" AND "));
-                    tx.execute(&sql, params_from_iter(key.parts().iter().map(Bound)))?;
+                    tx.prepare_cached(&sql)?
+                        .execute(params_from_iter(key.parts().iter().map(Bound)))?;
                 }
             }
         }

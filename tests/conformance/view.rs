@@ -68,12 +68,18 @@ pub async fn seen_is_exact_under_writers(ground: &impl Ground) {
         }
     }
     assert!(after > 0, "{before} before, {after} after");
-    let last = pair.view(Side::Source).await;
-    assert!(!last.seen().sees(&tidegate::domain::position::Head {
-        position: Position(u128::MAX),
-        xid: None,
-        own: false
-    }));
+    // One transaction more: no view before it sees it, every view after it does.
+    for n in 100..110 {
+        let before = pair.view(Side::Source).await;
+        pair.put([(ITEMS_ID, item(n, &format!("name {n}"), n))]);
+        let after = pair.view(Side::Source).await;
+        loop {
+            if let Item::Txn(txn) = feed.next().await.unwrap() {
+                assert!(!before.seen().sees(&txn.head) && after.seen().sees(&txn.head));
+                break;
+            }
+        }
+    }
 }
 
 pub async fn applied_is_of_the_same_instant(ground: &impl Ground) {
