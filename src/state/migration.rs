@@ -413,7 +413,7 @@ impl Migration {
                 if let Some(state) = self.table_mut(chunk.table) {
                     if state.chunks.land(chunk.no, *rows, *attempt) {
                         state.bytes += *bytes;
-                        state.again += u32::from(*attempt > 1);
+                        state.again = state.again.saturating_add(u32::from(*attempt > 1));
                         state.began.get_or_insert(tick);
                     } else {
                         self.illegal += 1;
@@ -440,9 +440,11 @@ impl Migration {
                 let tick = self.tick;
                 let mut unknown = 0;
                 if let Some(state) = self.table_mut(*table) {
-                    for (no, rows) in (*first..).zip(rows) {
-                        unknown +=
-                            u64::from(!state.chunks.check(no, Rows(u64::from(*rows)), 0, tick));
+                    for (i, rows) in (0..).zip(rows) {
+                        let known = first.checked_add(i).is_some_and(|no| {
+                            state.chunks.check(no, Rows(u64::from(*rows)), 0, tick)
+                        });
+                        unknown += u64::from(!known);
                     }
                 }
                 self.illegal += unknown;
@@ -472,7 +474,7 @@ impl Migration {
                 expected,
                 by,
             } => {
-                self.next_repair = RepairId(repair.0 + 1);
+                self.next_repair = self.next_repair.max(RepairId(repair.0.saturating_add(1)));
                 self.repairs.insert(
                     *repair,
                     Repair {
@@ -540,7 +542,7 @@ impl Migration {
             }
             Fact::ShadowSet { per_second, .. } => self.shadow_per_second = *per_second,
             Fact::AlertRaised { alert } => {
-                self.next_alert = AlertId(self.next_alert.0.max(alert.id.0 + 1));
+                self.next_alert = self.next_alert.max(AlertId(alert.id.0.saturating_add(1)));
                 self.alerts.insert(
                     alert.id,
                     OpenAlert {
@@ -673,38 +675,38 @@ impl Migration {
 
     /// The copied part of all rows, 0 to 1; 1 only when every table is complete.
     pub fn copied(&self) -> f64 {
-        let (mut rows, mut landed, mut complete, mut any) = (0u64, 0u64, true, false);
+        let (mut rows, mut landed, mut complete, mut any) = (Rows::ZERO, Rows::ZERO, true, false);
         for (_, _, state) in self.live_tables() {
             any = true;
-            rows += state.rows().0;
-            landed += state.chunks.tally().landed_rows.0;
+            rows += state.rows();
+            landed += state.chunks.tally().landed_rows;
             complete &= state.complete;
         }
         match (any, complete) {
             (true, true) => 1.0,
             (false, _) => 0.0,
-            (true, false) if rows == 0 => 0.0,
-            (true, false) => (landed as f64 / rows as f64).min(0.999),
+            (true, false) if rows == Rows::ZERO => 0.0,
+            (true, false) => (landed.0 as f64 / rows.0 as f64).min(0.999),
         }
     }
 
     /// The part of all rows whose last compare found them equal, 0 to 1; 1 only when nothing is left out of it.
     pub fn equal_part(&self) -> f64 {
-        let (mut rows, mut equal, mut whole) = (0u64, 0u64, true);
+        let (mut rows, mut equal, mut whole) = (Rows::ZERO, Rows::ZERO, true);
         for (_, _, state) in self.live_tables() {
             let tally = state.chunks.tally();
-            rows += state.rows().0;
-            equal += tally.equal_rows.0;
+            rows += state.rows();
+            equal += tally.equal_rows;
             whole &= state.complete && tally.unchecked_chunks == 0 && tally.differing_chunks == 0;
         }
-        if rows == 0 {
+        if rows == Rows::ZERO {
             return if whole && self.copied() >= 1.0 {
                 1.0
             } else {
                 0.0
             };
         }
-        let part = equal as f64 / rows as f64;
+        let part = equal.0 as f64 / rows.0 as f64;
         if whole {
             part.min(1.0)
         } else {

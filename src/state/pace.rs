@@ -65,14 +65,10 @@ pub fn eta_for(left: Rows, recent: RowsPerSecond, mean: RowsPerSecond, points: u
 
 /// Mean copy speed of the last seconds.
 pub fn recent_rate(state: &Migration) -> RowsPerSecond {
-    let points: Vec<u64> = state
-        .history
-        .iter()
-        .rev()
-        .take(RECENT_POINTS)
-        .map(|p| p.copy_rate.0)
-        .collect();
-    RowsPerSecond(points.iter().sum::<u64>() / points.len().max(1) as u64)
+    let recent = state.history.iter().rev().take(RECENT_POINTS);
+    let points = recent.len().max(1) as u64;
+    let sum = recent.fold(0u64, |sum, p| sum.saturating_add(p.copy_rate.0));
+    RowsPerSecond(sum / points)
 }
 
 /// Mean copy speed since the first chunk landed, standing still included.
