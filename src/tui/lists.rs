@@ -72,13 +72,18 @@ pub fn selected_alert(p: &Picture) -> Option<AlertId> {
     chosen(&alerts(p.state), p.ui.overview.alert)
 }
 
-/// The table shown on the Map: the chosen one, else the first that is moved.
+/// The table shown on the Map: the chosen one, else the one with the most rows.
 pub fn map_table(p: &Picture) -> Option<TableId> {
     map_table_of(p.state, p.ui)
 }
 
 pub(super) fn map_table_of(state: &Migration, ui: &Ui) -> Option<TableId> {
-    let live: Vec<TableId> = state.live_tables().map(|(id, _, _)| id).collect();
+    let mut live: Vec<(Rows, TableId)> = state
+        .live_tables()
+        .map(|(id, _, t)| (t.rows(), id))
+        .collect();
+    live.sort_by_key(|(rows, id)| (Reverse(*rows), *id));
+    let live: Vec<TableId> = live.into_iter().map(|(_, id)| id).collect();
     chosen(&live, ui.map.table)
 }
 

@@ -280,6 +280,7 @@ url = "sqlite://{source}"
 url = "sqlite://{target}"
 
 [backfill]
+chunk_time = "100ms"
 {pace}
 [throttle]
 max_lag = "3s"

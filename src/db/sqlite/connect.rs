@@ -116,7 +116,7 @@ fn configure(conn: &Connection, access: Access) -> rusqlite::Result<()> {
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0);
     match access {
         Access::Read => conn.execute_batch(
-            "PRAGMA busy_timeout = 5000; PRAGMA query_only = 1; PRAGMA cache_size = -8192",
+            "PRAGMA busy_timeout = 5000; PRAGMA query_only = 1; PRAGMA cache_size = -2048",
         ),
         // Losing a prune with the power is harmless, and its lock must not last as long as an fsync; a checkpoint is the
         // application's to make.
@@ -128,7 +128,7 @@ fn configure(conn: &Connection, access: Access) -> rusqlite::Result<()> {
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
             conn.execute_batch(
                 "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = 0; PRAGMA ignore_check_constraints = 1; \
-                 PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000",
+                 PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000",
             )
         }
     }
