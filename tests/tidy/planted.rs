@@ -187,7 +187,11 @@ fn files_that_nothing_leads_to_are_found() {
         file("tests/one.rs", "#[path = \"one/world.rs\"]\nmod world;"),
         file("tests/one/world.rs", ""),
         file("tests/one/lost.rs", ""),
-        file("tests/two/main.rs", "mod three;"),
+        file(
+            "tests/two/main.rs",
+            "#[path = \"../shared/mod.rs\"]\n#[allow(dead_code)]\nmod shared;\nmod three;",
+        ),
+        file("tests/shared/mod.rs", ""),
         file("tests/two/three.rs", ""),
     ];
     assert_eq!(

@@ -188,7 +188,7 @@ pub fn declared(file: &File, code: &str) -> Vec<String> {
             continue;
         }
         match path_attribute(file, at) {
-            Some(path) => out.push(format!("{folder}/{path}")),
+            Some(path) => out.push(resolved(folder, &path)),
             None => {
                 out.push(format!("{base}/{name}.rs"));
                 out.push(format!("{base}/{name}/mod.rs"));
@@ -198,7 +198,20 @@ pub fn declared(file: &File, code: &str) -> Vec<String> {
     out
 }
 
-/// The text of `#[path = "…"]` right before the item at `at`.
+/// `folder/path`, with each `..` taken back.
+fn resolved(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').collect();
+    for part in path.split('/') {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
+}
+
+/// The text of `#[path = "…"]` among the attributes right before the item at `at`.
 fn path_attribute(file: &File, at: usize) -> Option<String> {
     let before = file.text[..at].trim_end();
     let before = before
@@ -206,9 +219,11 @@ fn path_attribute(file: &File, at: usize) -> Option<String> {
         .or_else(|| before.strip_suffix("pub(crate)"))
         .unwrap_or(before)
         .trim_end();
-    let attribute = before.lines().next_back()?.trim();
-    let inner = attribute.strip_prefix("#[path = \"")?.strip_suffix("\"]")?;
-    Some(inner.to_owned())
+    let attributes = before.lines().rev().map(str::trim);
+    attributes
+        .take_while(|line| line.starts_with("#["))
+        .find_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"))
+        .map(str::to_owned)
 }
 
 /// Comments, texts and characters blanked out. Line breaks stay, and so does the length in bytes.
