@@ -1,6 +1,7 @@
 //! What the engine's tasks tell the supervisor, and the facts that makes.
 
 use super::decide::Decision;
+use super::schedule::Cause;
 use crate::domain::event::{Fact, PauseReason};
 use crate::domain::fault::Fault;
 use crate::domain::id::{ChunkId, RepairId, TableId, Token, Who};
@@ -58,6 +59,8 @@ pub enum Report {
         verdict: ChunkVerdict,
         /// The keys, for the journal's table of known differences; bounded.
         keys: Vec<(Key, DriftClass)>,
+        /// The command that the compare follows from.
+        cause: Option<Cause>,
     },
     /// Neighbouring chunks were compared and found equal, with nothing in flight.
     Equal {
@@ -69,6 +72,8 @@ pub enum Report {
         rows: Vec<u32>,
         /// As of here.
         position: Position,
+        /// The command that the compare follows from.
+        cause: Option<Cause>,
     },
     /// A repair is durable, with what was there before.
     Repaired {
@@ -197,6 +202,7 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
             first,
             rows,
             position,
+            ..
         } => {
             facts.push(Fact::ChunksEqual {
                 table: *table,
@@ -252,8 +258,13 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
         }
         Err(_) => false,
     });
+    let cause = match report {
+        Report::Checked { cause, .. } | Report::Equal { cause, .. } => *cause,
+        _ => None,
+    };
     Decision {
         facts,
+        cause,
         ..Decision::default()
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::domain::command::Scope;
 use crate::domain::event::{Fact, Phase};
-use crate::domain::id::{ChunkId, TableId};
+use crate::domain::id::{ChunkId, CommandId, SessionId, TableId};
 use crate::domain::position::Position;
 use crate::domain::unit::Rows;
 use crate::domain::verdict::ChunkVerdict;
@@ -11,14 +11,21 @@ use crate::state::chunks::ChunkState;
 use crate::state::migration::Migration;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The command that something follows from: session and number.
+pub type Cause = (SessionId, CommandId);
+
 /// Chunks in one batch: compared in one pair of views.
 pub const BATCH: usize = 32;
 
 /// The verifier's plan. Lost with the process: a new engine starts a new pass.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    urgent: BTreeSet<ChunkId>,
-    asked: Vec<Scope>,
+    /// With the command that each follows from.
+    urgent: BTreeMap<ChunkId, Option<Cause>>,
+    asked: Vec<(Scope, Option<Cause>)>,
+    /// Urgent chunks that were given out: those without a verdict when the next batch is asked for are given out again, for
+    /// their batch failed.
+    given: BTreeMap<ChunkId, (Option<Cause>, u8)>,
     in_flight: BTreeMap<ChunkId, (u32, u8)>,
     fresh_from: BTreeMap<TableId, u32>,
     cursor: Option<ChunkId>,
@@ -40,6 +47,8 @@ struct Tally {
 pub struct Due {
     /// The chunks, in order.
     pub chunks: Vec<ChunkId>,
+    /// The command that all of them follow from: its verdicts are told apart from those of a compare that had begun before.
+    pub cause: Option<Cause>,
     /// Whether somebody waits for it, or it was never compared: not to be slowed down.
     pub pressing: bool,
 }
@@ -49,15 +58,20 @@ const TRIES: u8 = 20;
 
 impl Schedule {
     /// Somebody wants these compared now.
-    pub fn ask(&mut self, scope: Scope) {
-        if !self.asked.contains(&scope) {
-            self.asked.push(scope);
+    pub fn ask(&mut self, scope: Scope, cause: Option<Cause>) {
+        if !self
+            .asked
+            .iter()
+            .any(|(asked, of)| *asked == scope && *of == cause)
+        {
+            self.asked.push((scope, cause));
         }
     }
 
     /// These were repaired: what differs there must be looked at again.
     pub fn repaired(&mut self, chunks: &[ChunkId]) {
-        self.urgent.extend(chunks);
+        self.urgent
+            .extend(chunks.iter().map(|chunk| (*chunk, None)));
     }
 
     /// Rows that were in flight at their last compare.
@@ -69,19 +83,39 @@ impl Schedule {
     }
 
     /// The next batch; empty when there is nothing to compare. While copying, only what somebody asked for or what landed.
-    pub fn next(&mut self, state: &Migration) -> Due {
-        for scope in std::mem::take(&mut self.asked) {
-            self.urgent.extend(chunks_of(state, &scope));
+    /// `pressing_only`: nothing that can wait.
+    pub fn next(&mut self, state: &Migration, pressing_only: bool) -> Due {
+        for (scope, cause) in std::mem::take(&mut self.asked) {
+            self.urgent.extend(
+                chunks_of(state, &scope)
+                    .into_iter()
+                    .map(|chunk| (chunk, cause)),
+            );
         }
-        if !self.urgent.is_empty() {
-            let chunks: Vec<ChunkId> = self.urgent.iter().take(BATCH).copied().collect();
+        let mut tries = BTreeMap::new();
+        for (chunk, (cause, given)) in std::mem::take(&mut self.given) {
+            if given < TRIES {
+                self.urgent.entry(chunk).or_insert(cause);
+                tries.insert(chunk, given);
+            }
+        }
+        if let Some((_, cause)) = self.urgent.first_key_value() {
+            let cause = *cause;
+            let of_one = self.urgent.iter().filter(|(_, of)| **of == cause);
+            let chunks: Vec<ChunkId> = of_one.take(BATCH).map(|(chunk, _)| *chunk).collect();
             for chunk in &chunks {
                 self.urgent.remove(chunk);
+                let before = tries.get(chunk).copied().unwrap_or_default();
+                self.given.insert(*chunk, (cause, before + 1));
             }
             return Due {
                 chunks,
+                cause,
                 pressing: true,
             };
+        }
+        if pressing_only && state.phase == Phase::Copy {
+            return Due::default();
         }
         let retry: Vec<ChunkId> = self
             .in_flight
@@ -95,14 +129,16 @@ impl Schedule {
             let pressing = state.phase != Phase::Copy;
             return Due {
                 chunks: retry.into_iter().chain(fresh).collect(),
+                cause: None,
                 pressing,
             };
         }
-        if state.phase == Phase::Copy {
+        if state.phase == Phase::Copy || pressing_only {
             return Due::default();
         }
         Due {
             chunks: self.pass_on(state),
+            cause: None,
             pressing: false,
         }
     }
@@ -157,6 +193,7 @@ impl Schedule {
 
     /// Takes a verdict in.
     pub fn compared(&mut self, chunk: ChunkId, verdict: &ChunkVerdict) {
+        self.given.remove(&chunk);
         if verdict.in_flight == 0 {
             self.in_flight.remove(&chunk);
         } else {
@@ -229,5 +266,175 @@ fn chunks_of(state: &Migration, scope: &Scope) -> Vec<ChunkId> {
             .filter(|c| state.table(c.table).is_some_and(|t| c.no < t.chunks.len()))
             .copied()
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Body, Event};
+    use crate::domain::id::{MigrationName, Seq};
+    use crate::domain::plan::{
+        Backfill, EndPlan, Engine, Environment, Plan, Prune, Throttle, Verify,
+    };
+    use crate::domain::table::{KeySpec, Mode, Table};
+    use crate::domain::unit::{At, Bytes, Span, Tick};
+    use crate::domain::verdict::DriftCounts;
+    use crate::state::table::TableState;
+    use std::sync::Arc;
+
+    const ORDERS: TableId = TableId(0);
+
+    /// One complete table of so many chunks, in step.
+    fn synced(chunks: u32) -> Migration {
+        let end = EndPlan {
+            engine: Engine::Sim,
+            url: "sim:".into(),
+            label: "sim".into(),
+        };
+        let table = Table {
+            source: "orders".into(),
+            target: "orders".into(),
+            columns: Vec::new(),
+            mode: Mode::Live(KeySpec {
+                columns: Vec::new(),
+                collations: Vec::new(),
+            }),
+            shape: String::new(),
+        };
+        let plan = Plan {
+            name: MigrationName::unnamed(),
+            environment: Environment::Dev,
+            source: end.clone(),
+            target: end,
+            tables: vec![table],
+            backfill: Backfill {
+                chunk_time: Span::ZERO,
+                chunk_bytes: Bytes::ZERO,
+                workers: 1,
+                max_rows_per_second: None,
+            },
+            throttle: Throttle {
+                max_lag: Span::ZERO,
+                max_lock_wait: Span::ZERO,
+                stale_after: Span::ZERO,
+            },
+            verify: Verify {
+                max_age: Span::seconds(1),
+                max_rows_per_second: None,
+            },
+            shadow: Vec::new(),
+            prune: Prune::Auto,
+            adopt: Vec::new(),
+        };
+        let mut state = Migration {
+            plan: Some(Arc::new(plan)),
+            tables: vec![TableState::default()],
+            phase: Phase::Copy,
+            ..Migration::default()
+        };
+        let mut facts: Vec<Fact> = (0..chunks)
+            .map(|no| Fact::ChunkLanded {
+                chunk: ChunkId { table: ORDERS, no },
+                rows: Rows(10),
+                bytes: Bytes(10),
+                took: Span::ZERO,
+                position: Position(1),
+                attempt: 1,
+            })
+            .collect();
+        facts.push(Fact::TableCopied { table: ORDERS });
+        facts.push(Fact::ChunksEqual {
+            table: ORDERS,
+            first: 0,
+            rows: vec![10; chunks as usize],
+            position: Position(1),
+        });
+        for (fact, seq) in facts.into_iter().zip(1..) {
+            state.apply(&Event {
+                seq: Seq(seq),
+                at: At(0),
+                tick: Tick(1),
+                cause: None,
+                body: Body::Fact(fact),
+            });
+        }
+        assert_eq!(state.illegal, 0);
+        state.phase = Phase::Synced;
+        state
+    }
+
+    fn equal() -> ChunkVerdict {
+        ChunkVerdict {
+            position: Position(1),
+            source_rows: Rows(10),
+            target_rows: Rows(10),
+            in_flight: 0,
+            differ: DriftCounts::default(),
+            columns: Vec::new(),
+        }
+    }
+
+    fn cause(n: u64) -> Option<Cause> {
+        Some((SessionId(n), CommandId(1)))
+    }
+
+    #[test]
+    fn what_was_asked_for_is_told_apart_from_the_pass_that_had_begun() {
+        let state = synced(3);
+        let mut schedule = Schedule::default();
+        let pass = schedule.next(&state, false);
+        assert_eq!((pass.chunks.len(), pass.cause), (3, None));
+        schedule.ask(Scope::Table(ORDERS), cause(7));
+        // The pass's verdicts come in after the ask, and answer nothing.
+        for chunk in &pass.chunks {
+            schedule.compared(*chunk, &equal());
+        }
+        let asked = schedule.next(&state, false);
+        assert_eq!((asked.chunks.len(), asked.cause), (3, cause(7)));
+        assert!(asked.pressing);
+        for chunk in &asked.chunks {
+            schedule.compared(*chunk, &equal());
+        }
+        assert_eq!(schedule.next(&state, false).cause, None);
+    }
+
+    #[test]
+    fn two_who_ask_get_batches_of_their_own() {
+        let state = synced(2);
+        let mut schedule = Schedule::default();
+        let chunk = |no| ChunkId { table: ORDERS, no };
+        schedule.ask(Scope::Chunks(vec![chunk(0)]), cause(1));
+        schedule.ask(Scope::Chunks(vec![chunk(1)]), cause(2));
+        let first = schedule.next(&state, false);
+        assert_eq!((first.chunks, first.cause), (vec![chunk(0)], cause(1)));
+        schedule.compared(chunk(0), &equal());
+        let second = schedule.next(&state, false);
+        assert_eq!((second.chunks, second.cause), (vec![chunk(1)], cause(2)));
+    }
+
+    #[test]
+    fn what_presses_does_not_wait_for_the_pace() {
+        let state = synced(2);
+        let mut schedule = Schedule::default();
+        assert!(
+            schedule.next(&state, true).chunks.is_empty(),
+            "a pass can wait"
+        );
+        schedule.ask(Scope::All, cause(1));
+        assert_eq!(schedule.next(&state, true).chunks.len(), 2);
+    }
+
+    #[test]
+    fn a_batch_that_failed_is_given_out_again_but_not_for_ever() {
+        let state = synced(2);
+        let mut schedule = Schedule::default();
+        schedule.ask(Scope::All, cause(1));
+        let mut given = 0;
+        while schedule.next(&state, false).cause == cause(1) {
+            given += 1;
+            assert!(given <= 2 * u32::from(TRIES), "it ends");
+        }
+        assert_eq!(given, u32::from(TRIES));
     }
 }

@@ -363,6 +363,7 @@ impl Supervisor {
                 first,
                 rows,
                 position,
+                ..
             } => {
                 for (no, rows) in (*first..).zip(rows) {
                     let rows = crate::domain::unit::Rows(u64::from(*rows));
@@ -474,8 +475,8 @@ impl Supervisor {
     }
 
     fn answer_due(&mut self, request: DueRequest) {
-        let due = self.schedule.next(&self.state);
-        let _ = request.send((due, self.verify_pace()));
+        let due = self.schedule.next(&self.state, request.pressing_only);
+        let _ = request.reply.send((due, self.verify_pace()));
     }
 
     /// The speed at which every row is compared once within four fifths of the age that is allowed; none while copying.
@@ -486,7 +487,7 @@ impl Supervisor {
         let verify = &self.site.plan.verify;
         let rows: u64 = self.state.live_tables().map(|(_, _, t)| t.rows().0).sum();
         let pace =
-            (rows as f64 / (verify.max_age.as_secs_f64() * 0.8).max(0.1)).max(1_000.0) as u64;
+            (rows as f64 / (verify.max_age.as_secs_f64() * 0.8).max(0.1)).max(10_000.0) as u64;
         Some(
             RowsPerSecond(pace).min(
                 verify
@@ -517,7 +518,7 @@ impl Supervisor {
             }
             for effect in pending.decision.effects {
                 match effect {
-                    Effect::Verify(scope) => self.schedule.ask(scope),
+                    Effect::Verify(scope) => self.schedule.ask(scope, pending.decision.cause),
                     Effect::Undo(repair) => {
                         self.jobs
                             .undo(repair, &self.state, &self.site, &self.undo_path)

@@ -8,7 +8,7 @@
 use super::clock::Watch;
 use super::lane::LaneHandle;
 use super::report::Report;
-use super::schedule::Due;
+use super::schedule::{Cause, Due};
 use super::site::Site;
 use crate::db::View;
 use crate::domain::fault::{Fault, Kind, Result};
@@ -31,11 +31,16 @@ const DETAIL_ROWS: usize = 200;
 const DETAIL_BYTES: Bytes = Bytes(8 << 20);
 /// While the copy runs, comparing takes at most this part of the time: copying is what people wait for.
 const SHARE_WHILE_COPYING: f64 = 0.2;
-/// How long the verifier waits when nothing is due.
+/// How long the verifier waits when nothing is due, or what is due does not press and would be too fast.
 const NOTHING_DUE: Duration = Duration::from_millis(100);
 
 /// Asks the supervisor what is due: it holds the state.
-pub type DueRequest = oneshot::Sender<(Due, Option<RowsPerSecond>)>;
+pub struct DueRequest {
+    /// Only what presses: the pace does not allow anything else yet.
+    pub pressing_only: bool,
+    /// For the answer, with the pace to go by.
+    pub reply: oneshot::Sender<(Due, Option<RowsPerSecond>)>,
+}
 
 /// What the verifier works with beside the site.
 pub struct Verifier {
@@ -54,9 +59,16 @@ pub struct Verifier {
 impl Verifier {
     /// Compares what is due until told to end.
     pub async fn run(mut self) -> Result<()> {
+        // Until then only what presses is compared.
+        let mut paced = (Watch::start(), Duration::ZERO);
         while self.site.comparing().await {
             let (reply, answer) = oneshot::channel();
-            if self.due.send(reply).await.is_err() {
+            let pressing_only = paced.0.took().to_duration() < paced.1;
+            let request = DueRequest {
+                pressing_only,
+                reply,
+            };
+            if self.due.send(request).await.is_err() {
                 return Ok(());
             }
             let Ok((due, pace)) = answer.await else {
@@ -67,7 +79,7 @@ impl Verifier {
                 continue;
             }
             let watch = Watch::start();
-            let rows = match self.batch(&due.chunks).await {
+            let rows = match self.batch(&due).await {
                 Ok(rows) => rows,
                 Err(fault) if fault.kind == Kind::Transient || fault.kind == Kind::NotProven => {
                     tracing::debug!(error = %fault, "comparing is tried again");
@@ -79,13 +91,14 @@ impl Verifier {
             };
             self.rows.send_modify(|sum| *sum += rows.0);
             let took = watch.took().to_duration();
-            let pause = match pace {
-                _ if due.pressing => Duration::ZERO,
-                Some(pace) => Duration::from_secs_f64(rows.0 as f64 / pace.0.max(1) as f64)
-                    .saturating_sub(took),
-                None => took.mul_f64(1.0 / SHARE_WHILE_COPYING - 1.0),
-            };
-            self.rest(pause.min(Duration::from_secs(5))).await;
+            if !due.pressing {
+                let pause = match pace {
+                    Some(pace) => Duration::from_secs_f64(rows.0 as f64 / pace.0.max(1) as f64)
+                        .saturating_sub(took),
+                    None => took.mul_f64(1.0 / SHARE_WHILE_COPYING - 1.0),
+                };
+                paced = (Watch::start(), pause);
+            }
         }
         Ok(())
     }
@@ -98,9 +111,9 @@ impl Verifier {
     }
 
     /// Compares a batch in one pair of views.
-    async fn batch(&mut self, chunks: &[ChunkId]) -> Result<Rows> {
-        let mut ranges = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
+    async fn batch(&mut self, due: &Due) -> Result<Rows> {
+        let mut ranges = Vec::with_capacity(due.chunks.len());
+        for chunk in &due.chunks {
             // A landing's bounds are journaled with its fact, and only facts make a chunk due.
             if let Some(range) = self.bounds.bounds(*chunk).await? {
                 ranges.push((*chunk, range));
@@ -116,7 +129,7 @@ impl Verifier {
             compared += verdict.source_rows;
             let plain = verdict.equal() && verdict.in_flight == 0;
             if !plain || !run.takes(chunk) {
-                self.tell_run(&mut run, pair.applied).await;
+                self.tell_run(&mut run, pair.applied, due.cause).await;
             }
             if plain {
                 run.chunks.push((
@@ -129,15 +142,16 @@ impl Verifier {
                         chunk,
                         verdict,
                         keys,
+                        cause: due.cause,
                     })
                     .await;
             }
         }
-        self.tell_run(&mut run, pair.applied).await;
+        self.tell_run(&mut run, pair.applied, due.cause).await;
         Ok(compared)
     }
 
-    async fn tell_run(&self, run: &mut Run, position: Position) {
+    async fn tell_run(&self, run: &mut Run, position: Position, cause: Option<Cause>) {
         let chunks = std::mem::take(&mut run.chunks);
         if let Some((first, _)) = chunks.first() {
             let (table, first) = (first.table, first.no);
@@ -148,6 +162,7 @@ impl Verifier {
                     first,
                     rows,
                     position,
+                    cause,
                 })
                 .await;
         }

@@ -28,7 +28,7 @@ use tokio::time::MissedTickBehavior;
 /// Between two questions what is durable, so that the source may forget it.
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks between two empty batches that only move the ledger along an idle stream.
-const CHECKPOINT: u32 = 8;
+const CHECKPOINT: u32 = 40;
 /// Asks that wait for the lane.
 const ASKS: usize = 64;
 /// Reports that wait for the supervisor; beyond, nothing new is begun.
@@ -150,18 +150,13 @@ impl Lane {
             }
             let ending = stop.is_cancelled() || self.fatal.is_some();
             if ending && self.flying == 0 {
-                for report in self.pending {
-                    // A supervisor that does not listen any more is told nothing.
-                    let _ = reports.try_send(report);
-                }
                 return self.fatal.map_or(Ok(()), Err);
             }
             if !ending {
                 self.connect();
             }
-            self.publish();
             self.start(still || ending);
-            self.heed(still);
+            self.say(still);
             let taking = !still && !ending && self.core.wants_feed();
             tokio::select! {
                 biased;
@@ -237,8 +232,8 @@ impl Lane {
         }
     }
 
-    /// Says where the lane stands, before anybody is told that it has come there.
-    fn publish(&self) {
+    /// Says where the lane stands, and that it rests once it does.
+    fn say(&mut self, still: bool) {
         let (delivered_changes, waiting) = (self.core.changes_in(), self.core.waiting());
         let now = LaneStats {
             applied: self.core.applied_position(),
@@ -251,10 +246,6 @@ impl Lane {
             *last = now;
             changed
         });
-    }
-
-    /// Comes to rest while everything is to stand still, and says so once.
-    fn heed(&mut self, still: bool) {
         let unsettled = self.unsettled_batch.is_some() || !self.unsettled_landings.is_empty();
         if still && self.flying == 0 && !unsettled && !self.rested {
             self.rested = true;
