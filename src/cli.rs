@@ -3,6 +3,7 @@
 mod attach;
 mod audit;
 mod check;
+mod clean;
 pub mod complain;
 mod completions;
 pub mod demo;
@@ -15,11 +16,13 @@ pub mod known;
 mod picture;
 pub mod planned;
 mod round;
+mod row;
 mod run;
 mod send;
 mod status;
 mod stop;
 mod talk;
+mod unit;
 mod verbs;
 mod verify;
 pub mod world;
@@ -86,6 +89,12 @@ enum Command {
     Status(status::Options),
     /// The migrations of this machine
     List(status::ListOptions),
+    /// One row on both sides, with what is known of it
+    Row(row::Options),
+    /// Find and remove what a lost run left behind
+    Clean(clean::Options),
+    /// A systemd unit that keeps the engine running
+    Unit(unit::Options),
     /// Whether a journal's chain of hashes holds
     Audit(audit::Options),
     /// What a finding's or an error's code means, and what is safe to do
@@ -139,6 +148,9 @@ async fn run(command: Command, world: &World) -> Result<Exit> {
         Command::Stop(options) => stop::run(&options, world).await,
         Command::Status(options) => status::run(&options, world).await,
         Command::List(options) => status::list(&options, world).await,
+        Command::Row(options) => row::run(&options, world).await,
+        Command::Clean(options) => clean::run(&options, world).await,
+        Command::Unit(options) => unit::run(&options, world),
         Command::Audit(options) => audit::run(&options, world).await,
         Command::Explain(options) => explain::run(&options, world),
         Command::Completions(options) => completions::run(&options, world, Cli::command()),

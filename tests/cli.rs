@@ -67,7 +67,9 @@ fn commands(place: &Place) -> Vec<String> {
         .split("\n\n")
         .next()
         .unwrap();
+    // Two blanks before a name, more before the rest of its description.
     list.lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .map(str::to_owned)
         .collect()

@@ -1,6 +1,7 @@
 //! One round of compares by a running engine: each chunk of a scope looked at once more, told as one compare.
 
-use crate::domain::command::Scope;
+use super::talk::Accepted;
+use crate::domain::command::{Command, Scope};
 use crate::domain::compared::{Answer, Compared, TableCompared};
 use crate::domain::event::{Body, Event, Fact};
 use crate::domain::id::{ChunkId, TableId};
@@ -8,6 +9,7 @@ use crate::domain::position::Position;
 use crate::domain::table::{KeySpec, Mode};
 use crate::domain::unit::{Rows, Tick};
 use crate::domain::verdict::{ChunkVerdict, DriftCounts, RowDiff};
+use crate::engine::schedule::Cause;
 use crate::state::migration::Migration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,7 @@ const VISITS: u8 = 5;
 /// What has come of the round so far.
 pub struct Round {
     waiting: BTreeMap<ChunkId, u8>,
+    causes: Vec<Cause>,
     tables: BTreeMap<TableId, Tally>,
     position: Option<Position>,
     began: Tick,
@@ -33,10 +36,11 @@ struct Tally {
 }
 
 impl Round {
-    /// Over the chunks that have landed now.
-    pub fn new(state: &Migration, scope: &Scope) -> Self {
+    /// Over the landed chunks of whole tables.
+    pub fn new(state: &Migration, scopes: &[Scope]) -> Self {
         let mut round = Self {
             waiting: BTreeMap::new(),
+            causes: Vec::new(),
             tables: BTreeMap::new(),
             position: None,
             began: state.tick,
@@ -50,13 +54,15 @@ impl Round {
         round.source = plan.source.engine.label().to_owned();
         round.target = plan.target.engine.label().to_owned();
         for (id, table) in plan.ids() {
-            match (&table.mode, scope) {
-                (Mode::LeftOut(why), _) => round.left_out.push((table.source.clone(), why.clone())),
-                (Mode::Live(key), Scope::All) => round.add(state, id, key),
-                (Mode::Live(key), Scope::Table(wanted)) if *wanted == id => {
-                    round.add(state, id, key)
-                }
-                (Mode::Live(_), _) => {}
+            let asked = scopes.iter().any(|scope| match scope {
+                Scope::All => true,
+                Scope::Table(wanted) => *wanted == id,
+                Scope::Chunks(_) | Scope::Rows(..) => false,
+            });
+            match &table.mode {
+                Mode::LeftOut(why) => round.left_out.push((table.source.clone(), why.clone())),
+                Mode::Live(key) if asked => round.add(state, id, key),
+                Mode::Live(_) => {}
             }
         }
         round
@@ -108,10 +114,23 @@ impl Round {
         );
     }
 
-    /// Takes in what the engine says.
+    /// This command asks for the compares of the round; those of one that was taken later serve as well.
+    pub fn asked(&mut self, accepted: &Accepted) {
+        self.causes.push(accepted.cause());
+    }
+
+    /// Takes in what the engine says. A compare counts if it began after the command: its first verdict follows from it.
     pub fn heed(&mut self, event: &Event) {
         match &event.body {
-            Body::Fact(Fact::ChunkChecked { chunk, verdict }) => self.checked(*chunk, verdict),
+            Body::Fact(Fact::Accepted {
+                command: Command::Verify(_),
+                ..
+            }) => {
+                self.causes.extend(event.cause);
+            }
+            Body::Fact(Fact::ChunkChecked { chunk, verdict }) => {
+                self.checked(*chunk, verdict, event.cause)
+            }
             Body::Fact(Fact::ChunksEqual {
                 table,
                 first,
@@ -128,17 +147,22 @@ impl Round {
                         differ: DriftCounts::default(),
                         columns: Vec::new(),
                     };
-                    self.checked(ChunkId { table: *table, no }, &verdict);
+                    self.checked(ChunkId { table: *table, no }, &verdict, event.cause);
                 }
             }
             _ => {}
         }
     }
 
-    fn checked(&mut self, chunk: ChunkId, verdict: &ChunkVerdict) {
+    fn checked(&mut self, chunk: ChunkId, verdict: &ChunkVerdict, cause: Option<Cause>) {
         let Some(visits) = self.waiting.get_mut(&chunk) else {
             return;
         };
+        // The verifier compares one batch after the other: what comes after a verdict of ours has begun after it.
+        let begun_since = *visits > 0 || cause.is_some_and(|cause| self.causes.contains(&cause));
+        if !begun_since {
+            return;
+        }
         *visits += 1;
         if verdict.in_flight > 0 && verdict.equal() && *visits < VISITS {
             return;

@@ -22,7 +22,7 @@ pub struct Options {
     /// The migration
     name: String,
     /// What to do, with what it needs
-    #[arg(value_name = "COMMAND", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(value_name = "COMMAND", required = true, num_args = 1..)]
     words: Vec<String>,
     /// Why: goes into the record
     #[arg(long, value_name = "TEXT")]
@@ -70,13 +70,16 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         }
     };
     let mut talk = begin(&known).await?;
-    let round = match &command {
-        Command::Verify(scope) => Some(Round::new(&talk.state, scope)),
+    let mut round = match &command {
+        Command::Verify(scope) => Some(Round::new(&talk.state, std::slice::from_ref(scope))),
         _ => None,
     };
     let accepted = talk
         .command(command.clone(), options.reason.clone())
         .await?;
+    if let Some(round) = &mut round {
+        round.asked(&accepted);
+    }
     if options.no_wait {
         world.say(&format!("accepted: record {}\n", accepted.seq))?;
         return Ok(Exit::Done);
@@ -135,7 +138,7 @@ impl Wait {
                 world.say(&compared::text(&told, false, world.paint()))?;
                 return Ok(Exit::of(told.answer));
             }
-            let event = self.talk.event(&mut self.accepted).await?;
+            let event = self.talk.event().await?;
             if let Some(round) = &mut self.round {
                 round.heed(&event);
             }

@@ -10,6 +10,7 @@ use crate::engine::decide::SEND;
 use crate::journal::paths::StateDir;
 use crate::state::migration::Migration;
 use crate::tap::{Ask, QueryId, Tap, Tapped};
+use std::collections::VecDeque;
 
 /// A conversation with an engine, and the state as far as it was told.
 pub struct Talk {
@@ -18,6 +19,7 @@ pub struct Talk {
     /// The state up to the last event heard.
     pub state: Migration,
     asked: u64,
+    early: VecDeque<Event>,
 }
 
 impl Talk {
@@ -47,6 +49,7 @@ impl Talk {
                         session,
                         state: (*state).clone(),
                         asked: 0,
+                        early: VecDeque::new(),
                     });
                 }
                 Some(Tapped::LinkLost { why, .. }) => return Err(broken(why)),
@@ -57,7 +60,7 @@ impl Talk {
         }
     }
 
-    /// Sends a command; gives the record that accepted it.
+    /// Sends a command; gives the record that accepted it. Events heard meanwhile are kept for [`Talk::event`].
     ///
     /// # Errors
     /// The engine's refusal; or in doubt, when the connection broke before its answer.
@@ -70,19 +73,14 @@ impl Talk {
             command,
             reason,
         })?;
-        let mut early = Vec::new();
         loop {
             match self.hear().await? {
-                Heard::Event(event) => early.push(*event),
+                Heard::Event(event) => self.early.push_back(*event),
                 Heard::Reply(of, Reply::Accepted { seq }) if of == id => {
-                    // The facts may have come before the reply.
-                    early
-                        .retain(|event| event.cause == Some((self.session, id)) || event.seq > seq);
                     return Ok(Accepted {
                         seq,
                         id,
                         session: self.session,
-                        early,
                     });
                 }
                 Heard::Reply(of, Reply::Refused(fault)) if of == id => return Err(fault),
@@ -103,18 +101,19 @@ impl Talk {
             match self.hear().await? {
                 Heard::Answer(of, Answer::Failed(fault)) if of == id => return Err(fault),
                 Heard::Answer(of, answer) if of == id => return Ok(answer),
-                Heard::Answer(..) | Heard::Event(_) | Heard::Reply(..) => {}
+                Heard::Event(event) => self.early.push_back(*event),
+                Heard::Answer(..) | Heard::Reply(..) => {}
             }
         }
     }
 
-    /// The next event after those in `accepted`; it is in the state already.
+    /// The next event; it is in the state already.
     ///
     /// # Errors
     /// The connection's end: what was accepted goes on without us.
-    pub async fn event(&mut self, accepted: &mut Accepted) -> Result<Event> {
-        if !accepted.early.is_empty() {
-            return Ok(accepted.early.remove(0));
+    pub async fn event(&mut self) -> Result<Event> {
+        if let Some(event) = self.early.pop_front() {
+            return Ok(event);
         }
         loop {
             if let Heard::Event(event) = self.hear().await? {
@@ -149,13 +148,17 @@ pub struct Accepted {
     pub seq: Seq,
     id: CommandId,
     session: SessionId,
-    early: Vec<Event>,
 }
 
 impl Accepted {
+    /// What the facts that follow from it name as their cause.
+    pub fn cause(&self) -> (SessionId, CommandId) {
+        (self.session, self.id)
+    }
+
     /// Whether an event follows from this command.
     pub fn caused(&self, event: &Event) -> bool {
-        event.cause == Some((self.session, self.id))
+        event.cause == Some(self.cause())
     }
 }
 

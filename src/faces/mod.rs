@@ -5,5 +5,6 @@ pub mod check;
 pub mod compared;
 pub mod headless;
 pub mod paint;
+pub mod row;
 pub mod status;
 pub mod when;
