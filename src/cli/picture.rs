@@ -5,7 +5,7 @@ use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{Seq, SessionId};
 use crate::domain::unit::Span;
 use crate::replay::{Player, To};
-use crate::tui::model::{Now, Overlay, Picture, Screen, Ui};
+use crate::tui::model::{Now, Picture, Screen, Ui};
 use crate::tui::theme::{Depth, Theme};
 use crate::tui::{self, svg};
 use clap::Args;
@@ -27,12 +27,6 @@ pub struct Options {
     /// The record it is shown as of [default: the last]
     #[arg(long, value_name = "SEQ")]
     record: Option<u64>,
-    /// A line of the demo's story over it
-    #[arg(long, default_value = "")]
-    caption: String,
-    /// The demo's witness under that
-    #[arg(long, default_value = "")]
-    witness: String,
     /// The file that is written
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -81,15 +75,6 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         .next()
         .copied()
         .or(Some(SessionId(1)));
-    if !(options.caption.is_empty() && options.witness.is_empty()) {
-        let caption = (!options.caption.is_empty()).then(|| options.caption.clone());
-        ui.overlay = Some(Overlay {
-            caption: caption.into_iter().collect(),
-            witness: options.witness.clone(),
-            demo: true,
-            ..Overlay::default()
-        });
-    }
     let area = Rect {
         x: 0,
         y: 0,
