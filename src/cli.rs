@@ -15,6 +15,7 @@ mod init;
 pub mod known;
 mod picture;
 pub mod planned;
+mod replay;
 mod round;
 mod row;
 mod run;
@@ -79,6 +80,10 @@ enum Command {
     Verify(verify::Options),
     /// Start the engine in the background, or find it, and attach the console
     Run(run::Options),
+    /// Another console on a running migration
+    Attach(attach::Options),
+    /// The console over a recorded journal, with a scrubber
+    Replay(replay::Options),
     /// The engine in the foreground, without a screen
     Engine(engine::Options),
     /// A console's key as a command: pause, resume, throttle, verify, repair, …
@@ -139,6 +144,8 @@ async fn run(command: Command, world: &World) -> Result<Exit> {
         Command::Demo(options) => demo::run(&options, world).await,
         Command::Picture(options) => picture::run(&options, world).await,
         Command::DemoApp(options) => demo::application(&options),
+        Command::Attach(options) => attach::run(&options, world).await,
+        Command::Replay(options) => replay::run(&options, world).await,
         Command::Run(options) => run::run(&options, world).await,
         Command::Engine(options) => engine::run(&options, world).await,
         Command::Init(options) => init::run(&options, world).await,
