@@ -5,15 +5,15 @@ use super::keymap::text;
 use super::lists::matches;
 use super::model::{Picture, Screen, Ui};
 use super::theme::Role;
-use super::widget::page::Piece;
+use super::widget::page::{Piece, wrap};
 use crate::domain::command::Role as Part;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// Columns of keys before what they do.
-const KEYS: usize = 16;
+const KEYS: usize = 11;
 /// A column of the help needs so much.
-const COLUMN: u16 = 62;
+const COLUMN: u16 = 58;
 
 /// The help's lines: a heading before each group, changed keys marked with `*`.
 pub fn lines(p: &Picture) -> Vec<Vec<Piece>> {
@@ -112,16 +112,40 @@ fn line(p: &Picture, entry: &Entry) -> Vec<Piece> {
     ]
 }
 
+/// The lines as they fit into a width: in how many columns, and what does not fit goes on below, indented.
+pub fn laid_out(p: &Picture, width: u16) -> (usize, Vec<Vec<Piece>>) {
+    let columns = usize::from((width / COLUMN).clamp(1, 3));
+    let room = (usize::from(width) / columns).saturating_sub(2).max(1);
+    let mut out = Vec::new();
+    for line in lines(p) {
+        let keyed = line.first().is_some_and(|(t, _)| t.len() > KEYS + 2) && line.len() > 1;
+        if !keyed || room <= 2 * KEYS {
+            out.push(line);
+            continue;
+        }
+        let (key, text) = line.split_at(1);
+        let indent = key[0].0.chars().count();
+        for (i, part) in wrap(text, room - indent).into_iter().enumerate() {
+            let mut row = if i == 0 {
+                key.to_vec()
+            } else {
+                vec![(" ".repeat(indent), Role::Text)]
+            };
+            row.extend(part);
+            out.push(row);
+        }
+    }
+    (columns, out)
+}
+
 /// Draws the help into `area`: in as many columns as fit, from the line scrolled to.
 pub fn draw(p: &Picture, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(*buf.area());
     if area.width == 0 || area.height == 0 {
         return;
     }
-    let lines = lines(p);
     let height = usize::from(area.height);
-    let columns =
-        usize::from((area.width / COLUMN).max(1)).min(lines.len().div_ceil(height).max(1));
+    let (columns, lines) = laid_out(p, area.width);
     let width = usize::from(area.width) / columns;
     // The last page is full: scrolling ends when the last line is at the bottom.
     let most = lines.len().saturating_sub(height * columns);

@@ -361,10 +361,10 @@ impl Keymap {
         self.keys_of(act).into_iter().next().unwrap_or_default()
     }
 
-    /// Whether `[keys]` changed a command's keys.
+    /// Whether `[keys]` changed a command's keys, or another command took one of them.
     pub fn is_custom(&self, entry: &Entry) -> bool {
-        let now = self.keys_of(entry.act);
-        now != entry.keys
+        let mine = || self.bindings.iter().filter(|b| b.entry.act == entry.act);
+        mine().any(|b| b.custom) || mine().count() != entry.keys.len()
     }
 
     /// All of them, for tests and generated documents.

@@ -6,7 +6,7 @@
 use super::keymap::Keymap;
 use super::model::{Notice, Now, Overlay, Replay, Screen, Tone, Ui};
 use super::past::{Past, Seen};
-use super::term::{self, Terminal, Wish};
+use super::term::{self, Input, Terminal, Wish};
 use super::update::{Effect, Form, Leave, Msg, Scene, To, update};
 use super::{draw, svg};
 use crate::domain::command::{Answer, Reply, Role};
@@ -16,8 +16,8 @@ use crate::domain::unit::{At, Span};
 use crate::replay;
 use crate::state::migration::Migration;
 use crate::tap::{Ask, QueryId, Tap, Tapped};
-use crossterm::event::{Event as Key, EventStream};
-use futures_util::{FutureExt as _, StreamExt as _};
+use crossterm::event::Event as Key;
+use futures_util::FutureExt as _;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use std::path::PathBuf;
@@ -124,6 +124,7 @@ fn broken(e: std::io::Error) -> Fault {
 
 /// What is told by the terminal's side of the world.
 struct Signals {
+    resized: Signal,
     went_on: Signal,
     hang_up: Signal,
     end: Signal,
@@ -133,6 +134,7 @@ struct Signals {
 impl Signals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self {
+            resized: signal(SignalKind::window_change())?,
             went_on: signal(SignalKind::from_raw(nix::libc::SIGCONT))?,
             hang_up: signal(SignalKind::hangup())?,
             end: signal(SignalKind::terminate())?,
@@ -145,7 +147,7 @@ struct Console {
     tap: Box<dyn Tap>,
     ui: Ui,
     term: Terminal,
-    keys: Option<EventStream>,
+    keys: Input,
     live: Arc<Migration>,
     /// What is shown instead of `live`: a frozen picture, or the past.
     other: Option<Arc<Migration>>,
@@ -197,6 +199,7 @@ impl Console {
             });
             ui.screen = Screen::Timeline;
         }
+        let keys = Input::open().map_err(broken)?;
         let term = Terminal::take().map_err(broken)?;
         ui.size = term.size();
         let now = Instant::now();
@@ -204,7 +207,7 @@ impl Console {
             tap,
             ui,
             term,
-            keys: None,
+            keys,
             live: Arc::default(),
             other: None,
             past,
@@ -226,15 +229,14 @@ impl Console {
     async fn drive(mut self) -> Result<Exit> {
         let mut signals = Signals::listen().map_err(broken)?;
         let mut tick = Instant::now() + SECOND;
-        self.keys = Some(EventStream::new());
         self.paint()?;
         while self.end.is_none() {
             let frame = self.drawn + self.gap;
-            let Some(keys) = &mut self.keys else { break };
             tokio::select! {
                 biased;
-                key = keys.next() => self.key(key)?,
+                key = self.keys.next() => self.key(key)?,
                 () = sleep_until(frame), if self.dirty => self.paint()?,
+                _ = signals.resized.recv() => self.resized()?,
                 _ = signals.went_on.recv() => self.went_on()?,
                 _ = signals.hang_up.recv() => self.end = Some(How::HungUp),
                 _ = signals.end.recv() => self.end = Some(How::HungUp),
@@ -264,39 +266,39 @@ impl Console {
         })
     }
 
-    /// A key, and those that wait behind it; then a frame at once.
-    fn key(&mut self, first: Option<std::io::Result<Key>>) -> Result<()> {
-        let mut next = first;
-        for _ in 0..KEYS {
-            let Some(Ok(key)) = next else {
-                // The terminal is gone: nobody can see or press anything any more.
-                self.end = Some(How::HungUp);
-                return Ok(());
-            };
-            let msg = match key {
-                Key::Key(key) => Some(Msg::Key(key)),
-                Key::Paste(text) => Some(Msg::Paste(text)),
-                Key::Resize(width, height) => {
-                    self.term.resize(Size::new(width, height));
-                    Some(Msg::Resize(Size::new(width, height)))
-                }
-                Key::FocusGained => Some(Msg::Focus(true)),
-                Key::FocusLost => Some(Msg::Focus(false)),
-                Key::Mouse(mouse) => Some(Msg::Mouse(mouse)),
-            };
-            if let Some(msg) = msg {
-                self.tell(msg)?;
+    /// A key, and those that came with it; then a frame at once.
+    fn key(&mut self, first: std::io::Result<Key>) -> Result<()> {
+        let Ok(first) = first else {
+            // The terminal is gone: nobody can see or press anything any more.
+            self.end = Some(How::HungUp);
+            return Ok(());
+        };
+        let mut next = Some(first);
+        for taken in 1..=KEYS {
+            let Some(key) = next.take() else { break };
+            match key {
+                Key::Key(key) => self.tell(Msg::Key(key))?,
+                Key::Paste(text) => self.tell(Msg::Paste(text))?,
+                Key::FocusGained => self.tell(Msg::Focus(true))?,
+                Key::FocusLost => self.tell(Msg::Focus(false))?,
+                Key::Mouse(mouse) => self.tell(Msg::Mouse(mouse))?,
+                // Told by a signal.
+                Key::Resize(..) => {}
             }
             if self.end.is_some() {
                 return Ok(());
             }
-            let waiting = self.keys.as_mut().and_then(|k| k.next().now_or_never());
-            match waiting {
-                Some(key) => next = Some(key).flatten(),
-                None => break,
+            if taken < KEYS {
+                next = self.keys.ready();
             }
         }
         self.paint()
+    }
+
+    fn resized(&mut self) -> Result<()> {
+        let size = term::size().map_err(broken)?;
+        self.term.resize(size);
+        self.tell(Msg::Resize(size))
     }
 
     fn drain(&mut self, first: Option<Tapped>) -> Result<()> {
@@ -547,8 +549,6 @@ impl Console {
     }
 
     fn suspend(&mut self) -> Result<()> {
-        // Dropped, the stream lets go of the keyboard: the shell gets all of it.
-        self.keys = None;
         self.term.leave().map_err(broken)?;
         self.stopped = true;
         term::stop_here().map_err(broken)?;
@@ -560,17 +560,13 @@ impl Console {
         if std::mem::take(&mut self.stopped) {
             return Ok(());
         }
-        self.keys = None;
         self.term.leave().map_err(broken)?;
         self.again()
     }
 
     fn again(&mut self) -> Result<()> {
         self.term.enter().map_err(broken)?;
-        let size = term::size().map_err(broken)?;
-        self.term.resize(size);
-        self.keys = Some(EventStream::new());
-        self.tell(Msg::Resize(size))
+        self.resized()
     }
 
     fn paint(&mut self) -> Result<()> {

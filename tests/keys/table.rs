@@ -129,6 +129,7 @@ fn the_help_lists_every_key() {
     for entry in TABLE {
         assert!(text.contains(entry.help), "{} is missing", entry.id);
     }
+    assert!(!text.contains('*'), "no key was changed: {text}");
     desk.press("/pause<Enter>");
     assert!(desk.ui.popup.is_none());
     let scene = Scene::now(&desk.story.state);

@@ -15,7 +15,7 @@ pub const SLIP: Span = Span::seconds(10);
 pub fn acting(p: &Picture) -> Result<(), String> {
     match p.link {
         Link::Replay { live: true, .. } => {
-            return Err("this is the past: acting keys are off until you return (End)".into());
+            return Err("the past: acting keys are off; End returns".into());
         }
         Link::Replay { live: false, .. } => {
             return Err("a recording: there is nothing to act on".into());

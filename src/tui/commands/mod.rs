@@ -183,9 +183,9 @@ impl Group {
     }
     /// All of them in the help's order.
     pub const ALL: [Self; 5] = [
-        Self::Move,
-        Self::Look,
         Self::Act,
+        Self::Look,
+        Self::Move,
         Self::Replay,
         Self::Console,
     ];
@@ -234,6 +234,10 @@ impl Entry {
             Act::Freeze if p.ui.frozen => "unfreeze",
             Act::Play if p.ui.replay.as_ref().is_some_and(|r| r.playing) => "stop",
             Act::Lead if p.leads() => "give up lead",
+            Act::Find if p.ui.screen == Screen::Map => "key",
+            Act::Move(Go::Right) if p.ui.screen == Screen::Timeline => "record",
+            Act::NextMatch if p.ui.screen == Screen::Timeline => "mark",
+            Act::NextMatch if p.ui.screen == Screen::Map => "differing",
             _ => self.label,
         }
     }

@@ -4,6 +4,10 @@
 //! races with the keys and never comes on a detached pty. Two buffers and their difference are all that is needed.
 
 mod detect;
+mod input;
+mod parse;
+
+pub use input::Input;
 
 pub use detect::{Colour, Wish, caps, theme};
 

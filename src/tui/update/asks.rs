@@ -2,7 +2,7 @@
 //! has to remember to ask.
 
 use super::{Effect, Scene, go, say};
-use crate::domain::command::{Answer, Query};
+use crate::domain::command::{Answer, Command, Query};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::unit::Span;
 use crate::tui::lists;
@@ -201,6 +201,10 @@ pub(super) fn answered(ui: &mut Ui, id: AskId, answer: Answer) {
         (Purpose::Locate(_), Answer::Failed(fault)) => fault_said(ui, &fault),
         (Purpose::DryRun, Answer::DryRun(lines)) => {
             if let Some(Popup::Ask(prompt)) = &mut ui.popup {
+                if matches!(prompt.command, Command::Abort { .. }) {
+                    // The engine knows better what goes and what stays than what was said meanwhile.
+                    prompt.lines.retain(|line| line.starts_with("choice"));
+                }
                 prompt.dry = Loaded::Have(lines);
             }
         }

@@ -84,9 +84,8 @@ pub(super) fn go(ui: &mut Ui, scene: Scene, go: Go) {
             ui.log.back = back.saturating_sub(by).clamp(0, most) as usize;
         }
         Screen::Help => {
-            let most = crate::tui::help::lines(&scene.picture(ui))
-                .len()
-                .saturating_sub(1) as i64;
+            let (_, lines) = crate::tui::help::laid_out(&scene.picture(ui), ui.size.width);
+            let most = lines.len().saturating_sub(1) as i64;
             ui.help = (ui.help as i64).saturating_add(by).clamp(0, most) as usize;
         }
     }

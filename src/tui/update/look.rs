@@ -199,14 +199,6 @@ fn switch(ui: &mut Ui, screen: Screen) {
 }
 
 fn back(ui: &mut Ui) {
-    if let Some(overlay) = ui
-        .overlay
-        .as_mut()
-        .filter(|o| !o.hidden && !o.caption.is_empty())
-    {
-        overlay.hidden = true;
-        return;
-    }
     if ui.screen == Screen::Map && ui.map.zoom.pop().is_some() {
         return;
     }
@@ -218,6 +210,16 @@ fn back(ui: &mut Ui) {
         return;
     }
     if ui.screen == Screen::Diff && ui.diff.table.take().is_some() {
+        return;
+    }
+    // Help is closed before the story is hidden: it lies over it.
+    let caption = ui.screen != Screen::Help;
+    if let Some(overlay) = ui
+        .overlay
+        .as_mut()
+        .filter(|o| caption && !o.hidden && !o.caption.is_empty())
+    {
+        overlay.hidden = true;
         return;
     }
     match ui.back.pop() {

@@ -1,0 +1,4 @@
+//! The real program in a real pseudo terminal: what a person would see and press.
+
+mod console;
+mod terminal;
