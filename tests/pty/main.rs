@@ -1,4 +1,5 @@
 //! The real program in a real pseudo terminal: what a person would see and press.
 
 mod console;
+mod several;
 mod terminal;

@@ -156,6 +156,12 @@ impl Terminal {
         }
         code
     }
+
+    /// As if its machine had died.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 impl Drop for Terminal {
