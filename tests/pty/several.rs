@@ -93,7 +93,8 @@ fn a_record_is_replayed_and_nothing_in_it_acts() {
     let copy = dir.path().join("copy.db");
     // As SQLite copies it; a copied file would miss what is in the log beside it.
     let conn = rusqlite::Connection::open(&journal).unwrap();
-    conn.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    conn.execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+        .unwrap();
     drop(conn);
     first.press("q");
     first.see("Leave the demo?");

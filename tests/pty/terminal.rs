@@ -125,7 +125,10 @@ impl Terminal {
         // The parser first: what is drawn for the new size must find it. vt100 itself breaks on sizes of a few cells; to the
         // program they are what they are.
         let mut screen = self.screen.lock().unwrap();
-        screen.parser.screen_mut().set_size(rows.max(10), cols.max(40));
+        screen
+            .parser
+            .screen_mut()
+            .set_size(rows.max(10), cols.max(40));
         drop(screen);
         let size = PtySize {
             rows,
