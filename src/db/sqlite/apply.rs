@@ -5,21 +5,18 @@
 //! are taken out first and put back as they are to be. If even that meets a constraint, the batch is replayed in the
 //! order in which it happened; and if that does too, the target cannot hold what the source holds, and the constraint is named.
 
-use super::cell::bind;
-use super::land::one_row;
 use super::place::{OrFault, Place};
 use super::reader;
 use super::sql::TableSql;
+use super::statements::Statements;
 use super::transact::{in_the_way, savepoint};
 use crate::db::{Applied, Batch};
 use crate::domain::change::{Change, Image};
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
-use crate::domain::key::Key;
-use crate::domain::value::{Row, Value};
+use crate::domain::value::Row;
 use rusqlite::Connection;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Applies inside the caller's transaction.
@@ -29,29 +26,31 @@ pub(super) fn apply(
     made: &reader::Tables,
     batch: &Batch,
 ) -> Result<Applied> {
+    let log = || batch.log.iter().flat_map(|txn| &txn.changes);
     let mut tables = HashMap::new();
-    let changes = batch
-        .net
-        .iter()
-        .chain(batch.log.iter().flat_map(|txn| &txn.changes));
-    for change in changes {
-        if let Entry::Vacant(slot) = tables.entry(change.table) {
-            slot.insert(made.get(change.table)?);
+    for change in batch.net.iter().chain(log()) {
+        if !tables.contains_key(&change.table) {
+            tables.insert(change.table, made.get(change.table)?);
         }
     }
-    let tables = Tables(tables);
-    savepoint(conn, |conn| set_wise(conn, &tables, &batch.net))
-        .or_else(|error| {
-            again(error, || {
-                savepoint(conn, |conn| exchanged(conn, &tables, &batch.net))
+    savepoint(conn, |conn| {
+        set_wise(&mut Tables::new(conn, &tables), &batch.net)
+    })
+    .or_else(|error| {
+        again(error, || {
+            savepoint(conn, |conn| {
+                exchanged(&mut Tables::new(conn, &tables), &batch.net)
             })
         })
-        .or_else(|error| {
-            again(error, || {
-                savepoint(conn, |conn| in_order(conn, &tables, batch))
+    })
+    .or_else(|error| {
+        again(error, || {
+            savepoint(conn, |conn| {
+                in_order(&mut Tables::new(conn, &tables), log())
             })
         })
-        .or_fault(place, "apply changes")
+    })
+    .or_fault(place, "apply changes")
 }
 
 fn again<T>(
@@ -65,116 +64,81 @@ fn again<T>(
     }
 }
 
-struct Tables(HashMap<TableId, Arc<TableSql>>);
+/// The statements of the batch's tables, each prepared at its first use.
+struct Tables<'a>(HashMap<TableId, Statements<'a>>);
 
-impl Tables {
+impl<'a> Tables<'a> {
+    fn new(conn: &'a Connection, tables: &'a HashMap<TableId, Arc<TableSql>>) -> Self {
+        let all = tables.iter();
+        Self(
+            all.map(|(id, sql)| (*id, Statements::new(conn, sql)))
+                .collect(),
+        )
+    }
+
     /// Every table of the batch was looked up before.
-    fn of(&self, change: &Change) -> rusqlite::Result<&TableSql> {
+    fn of(&mut self, change: &Change) -> rusqlite::Result<&mut Statements<'a>> {
         self.0
-            .get(&change.table)
-            .map(Arc::as_ref)
+            .get_mut(&change.table)
             .ok_or(rusqlite::Error::InvalidQuery)
     }
 }
 
 /// Deletions first, so that what they free can be taken.
-fn set_wise(conn: &Connection, tables: &Tables, net: &[Change]) -> rusqlite::Result<Applied> {
+fn set_wise(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
-    let (gone, rest): (Vec<&Change>, Vec<&Change>) =
-        net.iter().partition(|change| change.image == Image::Gone);
-    for change in gone.into_iter().chain(rest) {
-        one(conn, tables.of(change)?, change, &mut applied)?;
+    let gone = |change: &&Change| change.image == Image::Gone;
+    for change in net.iter().filter(gone) {
+        one(tables, change, &mut applied)?;
+    }
+    for change in net.iter().filter(|change| !gone(change)) {
+        one(tables, change, &mut applied)?;
     }
     Ok(applied)
 }
 
-fn in_order(conn: &Connection, tables: &Tables, batch: &Batch) -> rusqlite::Result<Applied> {
+fn in_order<'c>(
+    tables: &mut Tables<'_>,
+    log: impl Iterator<Item = &'c Change>,
+) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
-    for change in batch.log.iter().flat_map(|txn| &txn.changes) {
-        one(conn, tables.of(change)?, change, &mut applied)?;
+    for change in log {
+        one(tables, change, &mut applied)?;
     }
     Ok(applied)
 }
 
-fn one(
-    conn: &Connection,
-    sql: &TableSql,
-    change: &Change,
-    applied: &mut Applied,
-) -> rusqlite::Result<()> {
-    match &change.image {
-        Image::Gone => applied.changed += delete(conn, sql, &change.key)?,
-        Image::Present(row) | Image::Inserted(row) => applied.changed += upsert(conn, sql, row)?,
-        Image::Updated(row) => {
-            let mut update = conn.prepare_cached(&sql.update(0..sql.width()))?;
-            bind(&mut update, 1, row)?;
-            bind(&mut update, sql.width() + 1, change.key.parts())?;
-            hit(update.raw_execute()?, change, applied);
-        }
-        Image::Partial(cells) => {
-            let there = || {
-                cells
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(i, cell)| Some((i, cell.as_ref()?)))
-            };
-            let count = there().count();
-            if count == 0 {
-                let mut select = conn.prepare_cached(&sql.row())?;
-                bind(&mut select, 1, change.key.parts())?;
-                hit(
-                    usize::from(one_row(&mut select, sql)?.is_some()),
-                    change,
-                    applied,
-                );
-                return Ok(());
-            }
-            let mut update = conn.prepare_cached(&sql.update(there().map(|(i, _)| i)))?;
-            bind(&mut update, 1, there().map(|(_, cell)| cell))?;
-            bind(&mut update, count + 1, change.key.parts())?;
-            hit(update.raw_execute()?, change, applied);
-        }
+fn one(tables: &mut Tables<'_>, change: &Change, applied: &mut Applied) -> rusqlite::Result<()> {
+    let (table, key) = (tables.of(change)?, change.key.parts());
+    let changed = match &change.image {
+        Image::Gone => table.delete(key)?,
+        Image::Present(row) | Image::Inserted(row) => table.upsert(row)?,
+        Image::Updated(row) => table.update(key, row)?,
+        Image::Partial(cells) => table.update_cells(key, cells)?,
+    };
+    let update = matches!(change.image, Image::Updated(_) | Image::Partial(_));
+    if update && changed == 0 {
+        applied.missed.push((change.table, change.key.clone()));
     }
+    applied.changed += changed as u64;
     Ok(())
 }
 
-fn hit(rows: usize, change: &Change, applied: &mut Applied) {
-    if rows == 0 {
-        applied.missed.push((change.table, change.key.clone()));
-    }
-    applied.changed += rows as u64;
-}
-
-fn upsert(conn: &Connection, sql: &TableSql, row: &[Value]) -> rusqlite::Result<u64> {
-    let mut upsert = conn.prepare_cached(&sql.upsert())?;
-    bind(&mut upsert, 1, row)?;
-    upsert.raw_execute().map(|rows| rows as u64)
-}
-
-fn delete(conn: &Connection, sql: &TableSql, key: &Key) -> rusqlite::Result<u64> {
-    let mut delete = conn.prepare_cached(&sql.delete())?;
-    bind(&mut delete, 1, key.parts())?;
-    delete.raw_execute().map(|rows| rows as u64)
-}
-
 /// Takes every row of the batch out, then puts those that are to be there.
-fn exchanged(conn: &Connection, tables: &Tables, net: &[Change]) -> rusqlite::Result<Applied> {
+fn exchanged(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
-    let mut put: Vec<(&TableSql, Row)> = Vec::new();
+    let mut put: Vec<(&Change, Row)> = Vec::new();
     for change in net {
-        let sql = tables.of(change)?;
-        let mut select = conn.prepare_cached(&sql.row())?;
-        bind(&mut select, 1, change.key.parts())?;
-        let before = one_row(&mut select, sql)?;
+        let (table, key) = (tables.of(change)?, change.key.parts());
+        let before = table.row(key)?;
         if before.is_some() {
-            delete(conn, sql, &change.key)?;
+            table.delete(key)?;
         }
         let after = match (&change.image, before) {
-            (Image::Gone, Some(_)) => {
-                applied.changed += 1;
+            (Image::Gone, before) => {
+                applied.changed += u64::from(before.is_some());
                 None
             }
-            (Image::Gone, None) => None,
             (Image::Present(row) | Image::Inserted(row), _) | (Image::Updated(row), Some(_)) => {
                 Some(row.clone())
             }
@@ -191,12 +155,11 @@ fn exchanged(conn: &Connection, tables: &Tables, net: &[Change]) -> rusqlite::Re
                 None
             }
         };
-        put.extend(after.map(|row| (sql, row)));
+        put.extend(after.map(|row| (change, row)));
     }
-    for (sql, row) in put {
-        let mut insert = conn.prepare_cached(&sql.insert())?;
-        bind(&mut insert, 1, &*row)?;
-        applied.changed += insert.raw_execute()? as u64;
+    for (change, row) in put {
+        tables.of(change)?.insert(&row)?;
+        applied.changed += 1;
     }
     Ok(applied)
 }

@@ -39,9 +39,12 @@ pub(super) fn value(cell: ValueRef<'_>) -> Value {
 
 /// Cells `from..from + count` of a row.
 pub(super) fn cells(row: &rusqlite::Row<'_>, from: usize, count: usize) -> Result<Row> {
-    (from..from + count)
-        .map(|i| row.get_ref(i).map(value))
-        .collect()
+    // Collecting results would not know how many there are, and grow.
+    let mut cells = Vec::with_capacity(count);
+    for i in from..from + count {
+        cells.push(value(row.get_ref(i)?));
+    }
+    Ok(cells.into_boxed_slice())
 }
 
 /// Binds values to `?first`, `?first+1` …

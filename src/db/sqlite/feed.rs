@@ -7,24 +7,22 @@
 //! keys that were dirtied often are in it once.
 
 use super::capture::{self, Captured};
-use super::cell::{bind, cells};
 use super::connect::Db;
+use super::dirty::dirty;
 use super::log::{self, Ends};
 use super::place::{FileId, OrFault, Place};
 use super::prune::Pruner;
 use super::reader::{Reader, Tables};
 use super::shape::fingerprint;
-use super::sql::{TableSql, name_on};
+use super::sql::name_on;
 use crate::db::Feed;
-use crate::domain::change::{Change, Image, Item, Txn};
+use crate::domain::change::{Change, Item, Txn};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
-use crate::domain::key::Key;
 use crate::domain::position::{Head, Position};
-use crate::domain::value::Value;
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -251,7 +249,13 @@ fn look(conn: &mut Connection, reader: &Reader, mut known: Known) -> Result<Opti
     }
     let ends = check_log(log::ends(&tx, place)?, &known, place)?;
     let changes = if ends.last > known.from {
-        let changes = dirty(&tx, reader, &tables, &known, ends.last)?;
+        let changes = dirty(
+            &tx,
+            reader,
+            &tables,
+            &known.stopped,
+            known.from + 1..=ends.last,
+        )?;
         known.from = ends.last;
         Some(changes)
     } else {
@@ -322,90 +326,4 @@ fn check_triggers(
             object.name, object.on
         ))),
     }
-}
-
-/// The rows of all keys dirtied in `(known.from, upto]`, as they are in this transaction.
-fn dirty(
-    conn: &Connection,
-    reader: &Reader,
-    tables: &Tables,
-    known: &Known,
-    upto: u64,
-) -> Result<Vec<Change>> {
-    let place = &*reader.place;
-    let doing = "read the capture's log";
-    let mut by_number: HashMap<i64, Option<(TableId, Arc<TableSql>)>> = HashMap::new();
-    for (id, _) in reader.plan.ids().filter(|(_, table)| table.key().is_some()) {
-        let stopped = known.stopped.contains(&id);
-        let sql = if stopped {
-            None
-        } else {
-            Some((id, tables.get(id)?))
-        };
-        by_number.insert(id.0.into(), sql);
-    }
-    let width = conn
-        .prepare_cached("SELECT * FROM tidegate_log LIMIT 0")
-        .map(|statement| statement.column_count().saturating_sub(2))
-        .or_fault(place, doing)?;
-    let keys: String = (0..width).map(|part| format!(", k{part}")).collect();
-    let mut statement = conn
-        .prepare_cached(&format!(
-            "SELECT DISTINCT t{keys} FROM tidegate_log WHERE seq > ?1 AND seq <= ?2 AND t >= 0 ORDER BY t{keys}"
-        ))
-        .or_fault(place, doing)?;
-    let mut rows = statement
-        .query([known.from.cast_signed(), upto.cast_signed()])
-        .or_fault(place, doing)?;
-    let mut told: HashSet<(TableId, Key)> = HashSet::new();
-    let mut changes = Vec::new();
-    while let Some(row) = rows.next().or_fault(place, doing)? {
-        let number: i64 = row.get(0).or_fault(place, doing)?;
-        let (id, sql) = match by_number.get(&number) {
-            Some(Some((id, sql))) => (*id, sql),
-            Some(None) => continue,
-            None => {
-                return Err(place.capture_lost(format!(
-                    "it logs a table number {number} that the plan does not have: it was installed for another plan"
-                )));
-            }
-        };
-        let raw = cells(row, 1, sql.key_width()).or_fault(place, doing)?;
-        let change = image(conn, sql, id, &raw, place)?;
-        if told.insert((id, change.key.clone())) {
-            changes.push(change);
-        }
-    }
-    Ok(changes)
-}
-
-fn image(
-    conn: &Connection,
-    sql: &TableSql,
-    id: TableId,
-    raw: &[Value],
-    place: &Place,
-) -> Result<Change> {
-    let name = &sql.table().source;
-    let doing = format!("read a changed row of {name}");
-    if raw.contains(&Value::Null) {
-        return Err(Fault::new(Kind::Blocked, format!("a row of {name} has NULL in its key: {place}"))
-            .code("NULL-KEY")
-            .hint("give it a key and declare the key's columns NOT NULL; a row without a key can't be followed"));
-    }
-    let mut select = conn.prepare_cached(&sql.row()).or_fault(place, &doing)?;
-    bind(&mut select, 1, raw).or_fault(place, &doing)?;
-    let row = super::land::one_row(&mut select, sql).or_fault(place, &doing)?;
-    Ok(match row {
-        Some(row) => Change {
-            table: id,
-            key: sql.table().key_of(&row),
-            image: Image::Present(row),
-        },
-        None => Change {
-            table: id,
-            key: sql.normal(raw),
-            image: Image::Gone,
-        },
-    })
 }

@@ -4,7 +4,7 @@
 //! SQLite, not an error. Ranges are row values, which SQLite searches an index with as long as no part has an explicit
 //! COLLATE; so one is written only where the column's own collation is another than the key's.
 
-use super::catalog::Catalog;
+use super::catalog::{Affinity, Catalog};
 use super::cell::value;
 use super::ddl::quote_name;
 use super::identity::collation_name;
@@ -39,6 +39,8 @@ struct KeyPart {
     column: String,
     collation: &'static str,
     explicit: bool,
+    /// Equal keys are the same value: not `Abc` and `aBC`, nor `1` and `1.0` in a column that converts nothing.
+    exact: bool,
 }
 
 impl KeyPart {
@@ -91,12 +93,11 @@ impl TableSql {
             .filter_map(|(place, collation)| {
                 let column = table.columns.get(usize::from(*place))?;
                 let wanted = collation_name(*collation);
-                let own = there
+                let found = there
                     .columns
                     .iter()
-                    .find(|found| found.name.eq_ignore_ascii_case(&column.name))
-                    .and_then(|found| found.collation.as_deref());
-                let explicit = match own {
+                    .find(|found| found.name.eq_ignore_ascii_case(&column.name));
+                let explicit = match found.and_then(|found| found.collation.as_deref()) {
                     Some(own) => !own.eq_ignore_ascii_case(wanted),
                     None => *collation != Collation::Binary,
                 };
@@ -104,6 +105,8 @@ impl TableSql {
                     column: quote_name(&column.name),
                     collation: wanted,
                     explicit,
+                    exact: *collation == Collation::Binary
+                        && found.is_some_and(|found| found.affinity != Affinity::Blob),
                 })
             })
             .collect();
@@ -327,9 +330,8 @@ impl TableSql {
             .map(|part| format!("{}{}", part.column, part.collate()))
             .collect();
         let set: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| format!("{column} = excluded.{column}"))
+            .settable()
+            .map(|(_, column)| format!("{column} = excluded.{column}"))
             .collect();
         format!(
             "{} ON CONFLICT ({}) DO UPDATE SET {}",
@@ -338,19 +340,44 @@ impl TableSql {
             set.join(", ")
         )
     }
-    /// Makes the row with the key bound after `columns` the row bound from `?1` on: all columns, or those of `places`.
-    pub(super) fn update(&self, places: impl Iterator<Item = usize>) -> String {
+    /// Makes the row with the key bound from `?width + 1` on the row bound from `?1` on.
+    pub(super) fn update(&self) -> String {
+        let set: Vec<_> = self
+            .settable()
+            .map(|(place, column)| format!("{column} = ?{}", place + 1))
+            .collect();
+        self.update_set(&set, self.columns.len() + 1)
+    }
+    /// Sets the cells at `places`, bound from `?1` on, in the row with the key bound after them.
+    pub(super) fn update_cells(&self, places: impl Iterator<Item = usize>) -> String {
         let set: Vec<_> = places
             .filter_map(|place| self.columns.get(place))
             .enumerate()
             .map(|(i, column)| format!("{column} = ?{}", i + 1))
             .collect();
+        self.update_set(&set, set.len() + 1)
+    }
+    fn update_set(&self, set: &[String], key: usize) -> String {
         format!(
             "UPDATE {} AS r SET {} WHERE {}",
             self.from,
             set.join(", "),
-            self.is_key(set.len() + 1)
+            self.is_key(key)
         )
+    }
+    /// The columns that can differ between two rows of one key: setting a key column makes SQLite move the row. All of
+    /// them where nothing else is there to set.
+    fn settable(&self) -> impl Iterator<Item = (usize, &String)> {
+        let same = |column: &str| {
+            self.key
+                .iter()
+                .any(|part| part.exact && part.column == column)
+        };
+        let all = self.columns.iter().all(|column| same(column));
+        self.columns
+            .iter()
+            .enumerate()
+            .filter(move |(_, column)| all || !same(column))
     }
     /// Removes the row of a key bound from `?1` on.
     pub(super) fn delete(&self) -> String {
