@@ -31,6 +31,8 @@ pub struct Grid {
     pub first: u32,
     /// How many are shown.
     pub count: u32,
+    /// Columns of the screen that a cell takes: few chunks are drawn wide, with a gap after each.
+    pub wide: u16,
     /// Cells in a line.
     pub columns: u32,
     /// Lines that hold chunks.
@@ -46,13 +48,19 @@ impl Grid {
         let (first, count) = map.zoom.last().copied().unwrap_or((0, chunks));
         let first = first.min(chunks.saturating_sub(1));
         let count = count.min(chunks - first).max(1);
-        let columns = u32::from(area.width.saturating_sub(AXIS + GUTTER)).max(1);
+        let room = u32::from(area.width.saturating_sub(AXIS + GUTTER)).max(1);
         let lines = u32::from(area.height).max(1);
+        let wide = [4u16, 2]
+            .into_iter()
+            .find(|w| count <= room / u32::from(*w) * lines)
+            .unwrap_or(1);
+        let columns = (room / u32::from(wide)).max(1);
         let per_cell = count.div_ceil(columns * lines).max(1);
         let cells = count.div_ceil(per_cell);
         Self {
             first,
             count,
+            wide,
             columns,
             lines: cells.div_ceil(columns),
             per_cell,
@@ -123,6 +131,15 @@ mod tests {
             assert!((first..first + count).contains(&chunk));
         }
         assert_eq!(grid.place(99), None);
+    }
+
+    #[test]
+    fn few_chunks_are_drawn_wide() {
+        let wide = |chunks| Grid::fit(size(78, 4), &MapUi::default(), chunks).wide;
+        assert_eq!(
+            (wide(1), wide(64), wide(65), wide(128), wide(129)),
+            (4, 4, 2, 2, 1)
+        );
     }
 
     #[test]

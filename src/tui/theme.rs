@@ -55,6 +55,10 @@ pub enum Role {
     Caption,
     /// The witness's line in the demo: not tidegate speaking.
     Witness,
+    /// What is shown may not be so: the link is lost, the figures are old.
+    Alarm,
+    /// What is shown is not the present: the past, or a frozen picture.
+    Past,
     /// Header banner of a production migration.
     Prod,
     /// Header banner of a rehearsal.
@@ -359,8 +363,8 @@ impl Theme {
             Role::Match => self.fg(plain.add_modifier(Modifier::UNDERLINED), ORANGE),
             Role::Caption => self.fg(bold, ORANGE),
             Role::Witness => self.fg(plain, GREEN),
-            Role::Prod => self.fg(bold.add_modifier(Modifier::REVERSED), RED),
-            Role::Staging => self.fg(bold.add_modifier(Modifier::REVERSED), ORANGE),
+            Role::Prod | Role::Alarm => self.fg(bold.add_modifier(Modifier::REVERSED), RED),
+            Role::Staging | Role::Past => self.fg(bold.add_modifier(Modifier::REVERSED), ORANGE),
             Role::Dev => self.fg(bold.add_modifier(Modifier::REVERSED), BLUE),
             Role::Demo => self.fg(bold.add_modifier(Modifier::REVERSED), PINK),
         }

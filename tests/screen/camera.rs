@@ -1,21 +1,44 @@
 //! Takes pictures of a story.
 
 use super::story::{ANA, ORDERS, Story};
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
+use ratatui::style::{Color, Modifier};
+use std::fmt::Write as _;
 use tidegate::domain::id::ChunkId;
 use tidegate::domain::unit::Span;
 use tidegate::tui;
 use tidegate::tui::model::{Loaded, Now, Picture, Screen, Ui};
-use tidegate::tui::theme::{Depth, Theme};
+use tidegate::tui::theme::{Depth, Role, Theme};
+
+/// How a terminal shows things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Film {
+    Colour,
+    Mono,
+    Ascii,
+}
+
+impl Film {
+    pub const ALL: [Self; 3] = [Self::Colour, Self::Mono, Self::Ascii];
+
+    pub fn theme(self) -> Theme {
+        match self {
+            Self::Colour => Theme::new(Depth::True, false, false),
+            Self::Mono => Theme::new(Depth::Mono, false, false),
+            Self::Ascii => Theme::new(Depth::Mono, false, true),
+        }
+    }
+}
 
 /// A console that shows a story.
+#[derive(Clone)]
 pub struct Camera {
     pub ui: Ui,
 }
 
 impl Camera {
-    /// Of so many columns and lines, in true colour on dark.
+    /// Of so many columns and lines, in true colour on dark, ana sitting before it.
     pub fn new(width: u16, height: u16) -> Self {
         let ui = Ui {
             size: Size { width, height },
@@ -25,13 +48,9 @@ impl Camera {
         Self { ui }
     }
 
-    pub fn theme(mut self, theme: Theme) -> Self {
-        self.ui.theme = theme;
+    pub fn film(mut self, film: Film) -> Self {
+        self.ui.theme = film.theme();
         self
-    }
-
-    pub fn ascii(self) -> Self {
-        self.theme(Theme::new(Depth::Mono, false, true))
     }
 
     pub fn with(mut self, change: impl FnOnce(&mut Ui)) -> Self {
@@ -70,15 +89,21 @@ impl Camera {
         self
     }
 
-    /// The cells of a frame.
-    pub fn shoot(&self, story: &Story) -> Buffer {
+    /// The console's own state at the story's moment.
+    pub fn at(&self, story: &Story) -> Ui {
         let mut ui = self.ui.clone();
         ui.now = Now {
             run: Span::seconds(90),
             tick: story.tick,
-            at: story.state.at,
+            at: story.now(),
         };
         ui.heard = Some(ui.heard.unwrap_or(ui.now.run - Span::millis(200)));
+        ui
+    }
+
+    /// The cells of a frame.
+    pub fn shoot(&self, story: &Story) -> Buffer {
+        let ui = self.at(story);
         let area = Rect::new(0, 0, ui.size.width, ui.size.height);
         let mut buf = Buffer::empty(area);
         tui::draw(&Picture::of(&story.state, &ui), area, &mut buf);
@@ -87,9 +112,20 @@ impl Camera {
 
     /// The text of a frame.
     pub fn text(&self, story: &Story) -> String {
+        text(&self.shoot(story))
+    }
+
+    /// The text of a frame, and under it which cells have which style.
+    pub fn print(&self, story: &Story) -> String {
         let buf = self.shoot(story);
-        let mut out = String::new();
-        for y in 0..buf.area.height {
+        format!("{}\n{}", text(&buf), styles(&buf, &self.ui.theme))
+    }
+}
+
+/// A frame's lines without what ends them.
+pub fn lines(buf: &Buffer) -> Vec<String> {
+    (0..buf.area.height)
+        .map(|y| {
             let mut line = String::new();
             let mut skip = 0;
             for x in 0..buf.area.width {
@@ -98,12 +134,80 @@ impl Camera {
                     continue;
                 }
                 let symbol = buf[(x, y)].symbol();
-                skip = tidegate::tui::widget::text::width(symbol).saturating_sub(1);
+                skip = tui::widget::text::width(symbol).saturating_sub(1);
                 line.push_str(symbol);
             }
-            out.push_str(line.trim_end());
-            out.push('\n');
+            line.trim_end().to_string()
+        })
+        .collect()
+}
+
+fn text(buf: &Buffer) -> String {
+    lines(buf).join("\n") + "\n"
+}
+
+/// Runs of cells that are not plain: `row: 12..30 bold bad, 31..40 grey`.
+fn styles(buf: &Buffer, theme: &Theme) -> String {
+    let mut out = String::new();
+    for y in 0..buf.area.height {
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for x in 0..buf.area.width {
+            let name = style(&buf[(x, y)], theme);
+            match runs.last_mut() {
+                Some((_, end, last)) if *last == name => *end = x + 1,
+                _ => runs.push((x, x + 1, name)),
+            }
         }
-        out
+        let runs: Vec<String> = runs
+            .into_iter()
+            .filter(|(.., name)| !name.is_empty())
+            .map(|(from, to, name)| format!("{from}..{to} {name}"))
+            .collect();
+        if !runs.is_empty() {
+            // Writing to a String can't fail.
+            let _ = writeln!(out, "{y}: {}", runs.join(", "));
+        }
     }
+    out
+}
+
+fn style(cell: &Cell, theme: &Theme) -> String {
+    let mut words = Vec::new();
+    for (modifier, word) in [
+        (Modifier::BOLD, "bold"),
+        (Modifier::DIM, "dim"),
+        (Modifier::REVERSED, "reversed"),
+        (Modifier::UNDERLINED, "underlined"),
+    ] {
+        // The looks of an empty cell are seen only when they fill it.
+        let seen = cell.symbol() != " " || matches!(word, "reversed" | "underlined");
+        if cell.modifier.contains(modifier) && seen {
+            words.push(word.to_string());
+        }
+    }
+    let seen = cell.symbol() != " " || cell.modifier.contains(Modifier::REVERSED);
+    if cell.fg != Color::Reset && seen {
+        words.push(colour(cell.fg, theme));
+    }
+    if cell.bg != Color::Reset {
+        words.push(format!("on {}", colour(cell.bg, theme)));
+    }
+    words.join(" ")
+}
+
+/// A colour by what it is for.
+fn colour(colour: Color, theme: &Theme) -> String {
+    let names = [
+        (Role::Ok, "ok"),
+        (Role::Warn, "warn"),
+        (Role::Bad, "bad"),
+        (Role::Info, "info"),
+        (Role::Lead, "lead"),
+        (Role::Target, "target"),
+        (Role::Muted, "grey"),
+    ];
+    let found = names
+        .iter()
+        .find(|(role, _)| theme.style(*role).fg == Some(colour));
+    found.map_or_else(|| format!("{colour:?}"), |(_, name)| (*name).to_string())
 }

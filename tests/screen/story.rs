@@ -31,8 +31,6 @@ pub const PAYMENTS: TableId = TableId(1);
 pub const ORDERS: TableId = TableId(2);
 pub const ITEMS: TableId = TableId(3);
 pub const EVENTS: TableId = TableId(4);
-/// Has no key.
-pub const AUDIT: TableId = TableId(5);
 
 /// Consoles of the story.
 pub const ANA: SessionId = SessionId(1);
@@ -162,11 +160,10 @@ pub fn plan(name: &str, environment: Environment) -> Plan {
 impl Story {
     /// The first record: 11:10:00Z.
     pub fn planned() -> Self {
-        Self::planned_in(Environment::Prod, "shop-2026")
+        Self::planned_with(plan("shop-2026", Environment::Prod))
     }
 
-    pub fn planned_in(environment: Environment, name: &str) -> Self {
-        let plan = plan(name, environment);
+    pub fn planned_with(plan: Plan) -> Self {
         let tables = plan.tables.len();
         let mut story = Self {
             state: Migration::default(),
@@ -180,6 +177,137 @@ impl Story {
             version: "0.1.0".into(),
         });
         story
+    }
+
+    /// A story by its name; the copy under way where there is none of that name.
+    pub fn called(name: &str) -> Self {
+        match name {
+            "planned" => Self::planned(),
+            "started" => Self::planned().started(),
+            "pausing" => Self::pausing(),
+            "paused" => Self::paused(),
+            "stopped" => Self::stopped(),
+            "catching" => Self::catching_up(),
+            "synced" => Self::synced(),
+            "corrupted" => Self::corrupted(),
+            "rolled" => Self::rolled_back(),
+            "demo" => Self::demo(),
+            "hostile" => Self::hostile(),
+            _ => Self::copying(),
+        }
+    }
+
+    /// The moment on the wall clock.
+    pub fn now(&self) -> At {
+        At(BEGAN + (self.tick.0 / 1_000) as i64)
+    }
+
+    /// A small shop, half copied: 300 chunks over all tables.
+    pub fn demo() -> Self {
+        let mut s = Self::planned_with(plan("shop-demo", Environment::Demo)).started_with(&[
+            (CUSTOMERS, 30_000),
+            (PAYMENTS, 60_000),
+            (ORDERS, 90_000),
+            (ITEMS, 120_000),
+            (EVENTS, 0),
+        ]);
+        for (table, chunks) in [(CUSTOMERS, 30), (PAYMENTS, 60), (ORDERS, 41)] {
+            for _ in 0..chunks {
+                s.wait(Span::millis(90));
+                s.land_one(table, Rows(1_000), 1);
+            }
+        }
+        s.fact(Fact::TableCopied { table: CUSTOMERS });
+        s.fact(Fact::TableCopied { table: PAYMENTS });
+        s.check_sized(CUSTOMERS, 0, 30, 1_000, &[]);
+        s.check_sized(PAYMENTS, 0, 21, 1_000, &[]);
+        for second in 0..12u64 {
+            let mut sample = s.copying_sample();
+            sample.copying = vec![ChunkId {
+                table: ORDERS,
+                no: 41,
+            }];
+            sample.copy_rate = RowsPerSecond(9_000 + second * 220);
+            sample.allowed = None;
+            sample.held_by.clear();
+            sample.waiting = 0;
+            sample.incoming_per_s = 400;
+            sample.applied_per_s = 400;
+            sample.lag = Some(Span::millis(4));
+            sample.in_flight = 0;
+            s.sample(sample);
+            s.wait(Span::seconds(1));
+        }
+        s
+    }
+
+    /// Names and texts that no terminal should have to show.
+    pub fn hostile() -> Self {
+        let mut plan = plan("shop-2026", Environment::Staging);
+        plan.source.label = "alt\u{202e}txt.db\u{1b}[2J".into();
+        plan.target.label = "新しい店".into();
+        for (i, name) in [
+            "kunden\n\u{7}drop",
+            "支払い履歴テーブル",
+            "\u{202e}sredro",
+            "a_table_name_of_more_than_sixty_characters_as_some_frameworks_make_them_up",
+            "e\u{301}ve\u{301}nements",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            plan.tables[i].source = name.into();
+        }
+        let mut s = Self::planned_with(plan).started();
+        s.land(CUSTOMERS, 12.1);
+        s.fact(Fact::TableCopied { table: CUSTOMERS });
+        s.land(PAYMENTS, 5.0);
+        s.check(
+            PAYMENTS,
+            0,
+            4,
+            &[(
+                2,
+                DriftCounts {
+                    changed: 1,
+                    ..DriftCounts::default()
+                },
+            )],
+        );
+        s.alert(
+            1,
+            Severity::Critical,
+            Subject::Drift(PAYMENTS),
+            "支払い履歴テーブル: 1 row differs\u{1b}[31m, column \u{202e}x",
+        );
+        s.fact(Fact::Attached {
+            session: SessionId(9),
+            who: person("eve\u{1b}]0;owned\u{7}", 66),
+            role: Role::Operator,
+            from: "ssh\r\n".into(),
+        });
+        s.fact(Fact::Noted {
+            text: "line one\nline two\ttabbed\u{200b}".into(),
+            by: person("eve\u{1b}]0;owned\u{7}", 66),
+        });
+        let mut sample = s.copying_sample();
+        sample.held_by =
+            "signal \u{1b}[31m 王王王王王王王王王王王王王王王王王王王王王王王王王王王王王王王王"
+                .into();
+        sample.guards_missing = vec!["\u{202e}sredro".into()];
+        s.sample(sample);
+        s
+    }
+
+    /// The plan without reads to compare.
+    pub fn without_shadow(&mut self) -> &mut Self {
+        let mut changed = plan("shop-2026", Environment::Prod);
+        changed.shadow.clear();
+        self.fact(Fact::PlanChanged {
+            plan: Box::new(changed),
+            hash: "90c1".into(),
+            keys: vec!["shadow".into()],
+        })
     }
 
     pub fn fact(&mut self, fact: Fact) -> &mut Self {
@@ -214,7 +342,17 @@ impl Story {
     }
 
     /// Engine up, ana leads, ben helps, cid looks on.
-    pub fn started(mut self) -> Self {
+    pub fn started(self) -> Self {
+        self.started_with(&[
+            (CUSTOMERS, 12_100_000),
+            (PAYMENTS, 31_800_000),
+            (ORDERS, 144_200_000),
+            (ITEMS, 412_900_000),
+            (EVENTS, 980_000_000),
+        ])
+    }
+
+    fn started_with(mut self, sizes: &[(TableId, u64)]) -> Self {
         self.wait(Span::seconds(30));
         self.fact(Fact::EngineStarted {
             pid: 4182,
@@ -252,17 +390,11 @@ impl Story {
             what: CAPTURE_MADE.into(),
             took: Span::millis(41),
         });
-        for (table, millions) in [
-            (CUSTOMERS, 12.1),
-            (PAYMENTS, 31.8),
-            (ORDERS, 144.2),
-            (ITEMS, 412.9),
-            (EVENTS, 980.0),
-        ] {
+        for (table, rows) in sizes {
             self.fact(Fact::TableSized {
-                table,
-                rows: Rows((millions * 1e6) as u64),
-                exact: table == CUSTOMERS,
+                table: *table,
+                rows: Rows(*rows),
+                exact: *table == CUSTOMERS,
             });
         }
         self.wait(Span::seconds(70));
@@ -300,6 +432,17 @@ impl Story {
         to: u32,
         differ: &[(u32, DriftCounts)],
     ) -> &mut Self {
+        self.check_sized(table, from, to, CHUNK, differ)
+    }
+
+    fn check_sized(
+        &mut self,
+        table: TableId,
+        from: u32,
+        to: u32,
+        rows: u64,
+        differ: &[(u32, DriftCounts)],
+    ) -> &mut Self {
         for no in from..to {
             let found = differ.iter().find(|(n, _)| *n == no).map(|(_, d)| *d);
             let differ = found.unwrap_or_default();
@@ -307,8 +450,8 @@ impl Story {
                 chunk: ChunkId { table, no },
                 verdict: ChunkVerdict {
                     position: Position(0x3F_9A10_C2E8),
-                    source_rows: Rows(CHUNK),
-                    target_rows: Rows(CHUNK - u64::from(differ.missing)),
+                    source_rows: Rows(rows),
+                    target_rows: Rows(rows - u64::from(differ.missing)),
                     in_flight: 0,
                     differ,
                     columns: if found.is_some() { vec![3] } else { vec![] },

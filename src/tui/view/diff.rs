@@ -384,7 +384,9 @@ fn columns(
         _ => Vec::new(),
     };
     let hidden = table.columns.len() - shown.len();
-    let room = height.saturating_sub(1 + long.len() + usize::from(hidden > 0));
+    let mut room = height.saturating_sub(1 + long.len() + usize::from(hidden > 0));
+    let cut = shown.len() > room;
+    room = room.saturating_sub(usize::from(cut));
     for i in lists::window(at, shown.len(), room.max(1)) {
         let place = shown[i];
         let Some(column) = table.columns.get(usize::from(place)) else {
@@ -393,10 +395,10 @@ fn columns(
         let cell =
             |side: &Option<Vec<Value>>| side.as_ref().map(|r| r.get(usize::from(place)).cloned());
         let (a, b) = (cell(&row.source), cell(&row.target));
-        let differs = row.columns.contains(&place) || row.class != DriftClass::Changed;
+        let differs = row.columns.contains(&place) && row.class == DriftClass::Changed;
         let chosen = i == at && s.ui.pane == 1;
         let mark = if i == at { glyphs.cursor } else { " " };
-        let (role, glyph) = if differs && row.class == DriftClass::Changed {
+        let (role, glyph) = if differs {
             (Role::Differs, glyphs.drift)
         } else {
             (Role::Text, " ")
@@ -430,6 +432,14 @@ fn columns(
         } else {
             line.line()
         });
+    }
+    if cut {
+        let words = format!("{} more columns, ", shown.len() - room.max(1));
+        let row = Row::new(s.theme, width)
+            .gap(4)
+            .muted(words)
+            .put(Role::Key, "Tab");
+        lines.push(row.muted(" then down").line());
     }
     if hidden > 0 {
         let words = format!("{hidden} equal columns hidden, ");
@@ -567,8 +577,8 @@ fn full(
 fn verdict(s: &Scene, width: usize, d: &Drifted, row: &RowDiff) -> Vec<Line<'static>> {
     let mut lines = vec![heading(s.theme, width, "Verdict", "")];
     let what = match row.class {
-        DriftClass::Missing => "is on the source only",
-        DriftClass::Extra => "is on the target only",
+        DriftClass::Missing => "on the source only",
+        DriftClass::Extra => "on the target only",
         DriftClass::Changed => "differs",
     };
     let facts = facts(s, d);

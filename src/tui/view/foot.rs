@@ -139,11 +139,19 @@ fn hints(s: &Scene, width: usize) -> Line<'static> {
             (None, None) => break,
         }
     }
+    // A popup takes all keys: these wait.
+    let role = |role| {
+        if s.ui.popup.is_some() {
+            Role::Off
+        } else {
+            role
+        }
+    };
     let mut row = Row::new(s.theme, width).gap(1);
     for hint in &hints.looks {
         row = row
-            .put(Role::Key, &hint.key)
-            .text(format!(" {}  ", hint.label));
+            .put(role(Role::Key), &hint.key)
+            .put(role(Role::Text), format!(" {}  ", hint.label));
     }
     if !hints.acts.is_empty() || off.is_some() {
         row = row.put(Role::Rule, format!("{} ", s.theme.glyphs.wall));
@@ -158,8 +166,8 @@ fn hints(s: &Scene, width: usize) -> Line<'static> {
     for (i, hint) in hints.acts.iter().enumerate() {
         let gap = if i + 1 == hints.acts.len() { "" } else { "  " };
         row = row
-            .put(Role::Key, &hint.key)
-            .text(format!(" {}{gap}", hint.label));
+            .put(role(Role::Key), &hint.key)
+            .put(role(Role::Text), format!(" {}{gap}", hint.label));
     }
     row.line()
 }

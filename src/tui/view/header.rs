@@ -193,7 +193,7 @@ fn trend(state: &Migration) -> Option<std::cmp::Ordering> {
 
 fn lag(p: &Scene) -> Part {
     if p.state.over() {
-        return Part::new(6, one(Role::Muted, "lag ended"));
+        return Part::new(4, one(Role::Muted, "lag ended"));
     }
     let limit = p.state.plan.as_ref().map(|plan| plan.throttle.max_lag);
     let lag = p.state.sample.lag;
@@ -214,7 +214,7 @@ fn lag(p: &Scene) -> Part {
     let of = limit.map_or_else(String::new, |l| format!(" of {l}"));
     let label = (Role::Muted, "lag ".to_string());
     Part::new(
-        6,
+        4,
         vec![
             label.clone(),
             value.clone(),
@@ -249,7 +249,7 @@ fn equal(p: &Scene) -> Part {
     // The age of what was checked: what never was is in the per cent already.
     let oldest = p.oldest();
     let age = match oldest {
-        Some(age) => format!(" oldest {age}"),
+        Some(age) => format!(" oldest {}", words::age(age)),
         None => " unchecked".to_string(),
     };
     let late = state
@@ -270,7 +270,7 @@ fn equal(p: &Scene) -> Part {
         vec![]
     };
     let with = |tail: &[Piece]| [&[label.clone(), value.clone()], differ.as_slice(), tail].concat();
-    Part::new(5, with(&[(age_role, age.clone())]))
+    Part::new(6, with(&[(age_role, age.clone())]))
         .or(with(&[(age_role, age.replace(" oldest", ""))]))
         .or(with(&[]))
         .at_least(20)
@@ -279,26 +279,28 @@ fn equal(p: &Scene) -> Part {
 fn left(p: &Scene) -> Part {
     let state = p.state;
     let label = (Role::Muted, "left ".to_string());
-    let both = |value: String, more: &str| {
-        Part::new(
-            4,
-            vec![label.clone(), (Role::Text, format!("{value}{more}"))],
-        )
-        .or(vec![label.clone(), (Role::Text, value)])
-        .at_least(18)
+    let forms = |words: &[String]| {
+        let mut part = Part::new(3, Vec::new());
+        let form = |w: &String| vec![label.clone(), (Role::Text, w.clone())];
+        part.forms = words.iter().map(form).collect();
+        part.at_least(18)
     };
+    let both = |value: &str, more: &str| forms(&[format!("{value}{more}"), value.to_string()]);
     if state.over() {
-        return both("0".into(), "");
+        return both("0", "");
     }
     match pace::eta(state) {
-        Eta::Stopped(_) => both("?".into(), " stands still"),
-        Eta::Measuring if state.phase != Phase::Copy => both("?".into(), " not begun"),
-        Eta::Measuring => both("?".into(), " measuring"),
-        eta @ Eta::Between { .. } => both(words::eta(&eta, p.theme), " to copy"),
+        Eta::Stopped(_) => both("?", " stands still"),
+        Eta::Measuring if state.phase != Phase::Copy => both("?", " not begun"),
+        Eta::Measuring => both("?", " measuring"),
+        eta @ Eta::Between { high, .. } => {
+            let range = words::eta(&eta, p.theme);
+            forms(&[format!("{range} to copy"), range, format!("~{high}")])
+        }
         Eta::Done => match compare_left(state) {
-            _ if state.phase == Phase::Synced => both("0".into(), ", next is yours"),
-            Some(span) => both(format!("~{span}"), " to compare"),
-            None => both("?".into(), ""),
+            _ if state.phase == Phase::Synced => both("0", ", next is yours"),
+            Some(span) => both(&format!("~{span}"), " to compare"),
+            None => both("?", ""),
         },
     }
 }
@@ -342,12 +344,12 @@ fn people(p: &Scene) -> Part {
         text::clip(&lead_name, 8, p.theme.glyphs.more).into_owned(),
     )];
     if others.is_empty() {
-        return Part::new(3, head).or(short);
+        return Part::new(2, head).or(short);
     }
     let all = others.join(&dot);
     let plus = format!(" +{}", others.len());
     Part::new(
-        3,
+        2,
         [head.clone(), vec![(Role::Muted, format!("{dot}{all}"))]].concat(),
     )
     .or([head, vec![(Role::Muted, plus.clone())]].concat())
@@ -359,19 +361,19 @@ fn people(p: &Scene) -> Part {
 pub fn freshness(p: &Scene) -> (Role, String) {
     let bad = p.theme.glyphs.bad;
     match p.link {
-        Link::Lost { since, .. } => (Role::Bad, format!("{bad} LINK LOST {since}")),
+        Link::Lost { since, .. } => (Role::Alarm, format!("{bad} LINK LOST {since}")),
         Link::Replay { back, .. } => {
             let minus = if p.theme.glyphs.braille { "−" } else { "-" };
             (
-                Role::Warn,
+                Role::Past,
                 format!("{} REPLAY {minus}{back}", p.theme.glyphs.left),
             )
         }
         _ if p.ui.frozen => (
-            Role::Warn,
+            Role::Past,
             format!("{} PICTURE FROZEN", p.theme.glyphs.paused),
         ),
-        Link::Live { age } if p.stale() => (Role::Bad, format!("{bad} STALE {age}")),
+        Link::Live { age } if p.stale() => (Role::Alarm, format!("{bad} STALE {age}")),
         // Below a tenth of a second the figure would only flicker.
         Link::Live { age } => (
             Role::Muted,

@@ -58,29 +58,38 @@ fn title(s: &Scene, width: usize, id: TableId, table: &TableState, grid: &Grid) 
         let last = first.saturating_add(*count).saturating_sub(1);
         row = row.text(format!(" {} {}", glyphs.cursor, chunk_range(*first, last)));
     }
-    let about = if table.complete { "" } else { "about " };
-    let total = Rows(u64::from(table.expected_chunks()));
-    let per = match grid.per_cell {
-        1 => "1 cell = 1 chunk".to_string(),
-        n => format!("1 cell = {n} chunks"),
-    };
     let dot = glyphs.dot;
-    row = row.muted(format!(
-        "  {about}{total} chunks {dot} key order {} {dot} {per}",
-        glyphs.to
-    ));
-    let modes = [ColourBy::State, ColourBy::Drift, ColourBy::Age];
-    let modes: Vec<String> = modes
+    let count = words::count(u64::from(table.expected_chunks()), "chunk");
+    let count = match (
+        table.complete,
+        table.chunks.is_empty() && table.estimate.0 == 0,
+    ) {
+        (true, _) => count,
+        (false, true) => "not sized yet".to_string(),
+        (false, false) => format!("about {count}"),
+    };
+    let per = words::count(u64::from(grid.per_cell), "chunk");
+    let modes: Vec<String> = [ColourBy::State, ColourBy::Drift, ColourBy::Age]
         .iter()
-        .map(|m| {
-            if *m == s.ui.map.colour {
-                format!("[{}]", m.label())
-            } else {
-                m.label().to_string()
-            }
+        .map(|m| match m.label() {
+            label if *m == s.ui.map.colour => format!("[{label}]"),
+            label => label.to_string(),
         })
         .collect();
-    row.end(Role::Muted, format!("{} ", modes.join(" "))).line()
+    let modes = modes.join(" ");
+    let room = row.room().saturating_sub(text::width(&modes) + 2);
+    let about = [
+        format!(
+            "  {count} {dot} key order {} {dot} 1 cell = {per}",
+            glyphs.to
+        ),
+        format!("  {count} {dot} 1 cell = {per}"),
+        format!("  {count}"),
+    ];
+    if let Some(about) = about.iter().find(|a| text::width(a) <= room) {
+        row = row.muted(about);
+    }
+    row.end(Role::Muted, format!("{modes} ")).line()
 }
 
 fn chunk_range(first: u32, last: u32) -> String {
@@ -101,7 +110,9 @@ fn axis_label(s: &Scene, table: TableId, no: u32) -> String {
             Ok(number) if number >= 100_000 => short_count(number),
             _ => text::escape(bound).into_owned(),
         },
-        None => format!("#{}", Rows(u64::from(no))),
+        None if no == 0 => "start".into(),
+        None if no >= 100_000 => format!("#{}", short_count(u64::from(no))),
+        None => format!("#{no}"),
     }
 }
 
@@ -147,20 +158,21 @@ fn draw_cells(
         let mut differ = 0u64;
         for (column, pixel) in row.iter().enumerate() {
             differ += u64::from(pixel.differ);
-            let x = area.x + AXIS + column as u16;
-            if x >= area.right() {
-                continue;
-            }
+            let x = area.x + AXIS + column as u16 * grid.wide;
             let (symbol, style) = paints.of(pixel);
-            let cell = &mut buf[(x, y)];
-            cell.set_symbol(symbol).set_style(style);
-            if here && cursor.is_some_and(|(at, _)| at as usize == column) {
-                cell.set_style(paints.cursor);
+            let chosen = here && cursor.is_some_and(|(at, _)| at as usize == column);
+            // A wide cell ends in a gap, so that chunks can be counted.
+            for x in (x..x + grid.wide.max(2) - 1).take_while(|x| *x < area.right()) {
+                let cell = &mut buf[(x, y)];
+                cell.set_symbol(symbol).set_style(style);
+                if chosen {
+                    cell.set_style(paints.cursor);
+                }
             }
         }
         if differ > 0 {
             let words = format!(" {}{}", glyphs.drift, words::rows(Rows(differ)));
-            let x = area.x + AXIS + grid.columns as u16;
+            let x = area.x + AXIS + grid.columns as u16 * grid.wide;
             let room = usize::from(GUTTER).min(usize::from(area.right().saturating_sub(x)));
             let gutter = Row::new(s.theme, room).put(Role::Differs, words).line();
             if x < area.right() {

@@ -18,7 +18,7 @@ pub(super) mod words;
 use super::help;
 use super::model::{Picture, Screen, Width};
 use super::theme::Role;
-use crate::tui::widget::row::paint;
+use crate::tui::widget::row::{heading, paint};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::Modifier;
@@ -57,7 +57,17 @@ pub fn frame(picture: &Picture, area: Rect, buf: &mut Buffer) {
         Screen::Shadow => shadow::draw(&scene, body, buf),
         Screen::Timeline => timeline::draw(&scene, body, buf),
         Screen::Log => log::draw(&scene, body, buf),
-        Screen::Help => help::draw(picture, body, buf),
+        Screen::Help => {
+            let lines = help::lines(picture).len();
+            let end = format!("from line {} of {lines}", (picture.ui.help + 1).min(lines));
+            paint(&[heading(picture.theme, width, "Help", &end)], body, buf);
+            let below = Rect {
+                y: body.y.saturating_add(1),
+                height: body.height.saturating_sub(1),
+                ..body
+            };
+            help::draw(picture, below, buf);
+        }
     }
     if picture.stale() {
         dim(&scene, body, buf);

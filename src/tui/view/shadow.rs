@@ -97,25 +97,25 @@ fn table(
     chosen: Option<&str>,
 ) -> Vec<Line<'static>> {
     let times = width >= 100;
-    let numbers = 9 + 9 + 9 + 9 + 8;
-    let speeds = if times { 4 * 9 + 8 } else { 2 * 8 + 7 };
+    let numbers = 9 + 8 + 8 + 9 + 7;
+    let speeds = if times { 4 * 9 + 8 } else { 2 * 9 + 7 };
     let name = width.saturating_sub(2 + numbers + speeds).clamp(8, 60);
     let mut head = Row::new(s.theme, width)
         .gap(2)
         .left(Role::Muted, "query", name)
         .right(Role::Muted, "compared", 9)
-        .right(Role::Muted, "equal", 9)
-        .right(Role::Muted, "differ", 9)
+        .right(Role::Muted, "equal", 8)
+        .right(Role::Muted, "differ", 8)
         .right(Role::Muted, "unproven", 9)
-        .right(Role::Muted, "errors", 8);
+        .right(Role::Muted, "errors", 7);
     head = if times {
         ["p50 src", "p50 tgt", "p95 src", "p95 tgt"]
             .into_iter()
             .fold(head, |row, title| row.right(Role::Muted, title, 9))
             .right(Role::Muted, "p95", 8)
     } else {
-        head.right(Role::Muted, "p95 src", 8)
-            .right(Role::Muted, "p95 tgt", 8)
+        head.right(Role::Muted, "p95 src", 9)
+            .right(Role::Muted, "p95 tgt", 9)
             .right(Role::Muted, "", 7)
     };
     let mut lines = vec![head.line()];
@@ -172,8 +172,8 @@ fn figures<'t>(s: &Scene, row: Row<'t>, line: &ShadowLine, times: bool) -> Row<'
     let ratio_role = if slower { Role::Warn } else { Role::Muted };
     let row = row
         .right(Role::Text, number(line.compared), 9)
-        .right(Role::Text, number(line.matched), 9)
-        .right(differ.0, differ.1, 9)
+        .right(Role::Text, number(line.matched), 8)
+        .right(differ.0, differ.1, 8)
         .right(
             if line.unproven > 0 {
                 Role::Text
@@ -186,7 +186,7 @@ fn figures<'t>(s: &Scene, row: Row<'t>, line: &ShadowLine, times: bool) -> Row<'
         .right(
             if errors > 0 { Role::Bad } else { Role::Muted },
             number(errors),
-            8,
+            7,
         );
     if times {
         [
@@ -199,8 +199,8 @@ fn figures<'t>(s: &Scene, row: Row<'t>, line: &ShadowLine, times: bool) -> Row<'
         .fold(row, |row, span| row.right(Role::Text, millis(span), 9))
         .right(ratio_role, ratio_text, 8)
     } else {
-        row.right(Role::Text, millis(line.source_p95), 8)
-            .right(Role::Text, millis(line.target_p95), 8)
+        row.right(Role::Text, millis(line.source_p95), 9)
+            .right(Role::Text, millis(line.target_p95), 9)
             .right(ratio_role, ratio_text, 7)
     }
 }

@@ -136,7 +136,7 @@ fn details(s: &Scene, width: usize, fact: Option<&Fact>) -> Vec<Line<'static>> {
         return vec![heading(s.theme, width, "Record", "")];
     };
     let (glyph, role) = mark(s, fact.mark);
-    let ago = s.now.since(fact.tick);
+    let ago = words::ago(s.now.since(fact.tick));
     let mut lines = vec![heading(s.theme, width, &format!("Record {}", fact.seq), "")];
     lines.push(
         Row::new(s.theme, width)
@@ -144,7 +144,7 @@ fn details(s: &Scene, width: usize, fact: Option<&Fact>) -> Vec<Line<'static>> {
             .put(role, format!("{glyph} {}", marks::name(fact.mark)))
             .muted(" by ")
             .put(Role::Title, text::escape(&fact.who))
-            .muted(format!("  {}Z, {ago} ago", words::clock(fact.at)))
+            .muted(format!("  {}Z, {ago}", words::clock(fact.at)))
             .line(),
     );
     for line in text::wrap(&text::escape(&fact.text), width.saturating_sub(2))
@@ -255,8 +255,8 @@ fn bar_lines(s: &Scene, width: usize) -> Vec<Line<'static>> {
         }
     } else {
         Track {
-            past: '=',
-            ahead: '-',
+            past: '-',
+            ahead: '.',
         }
     };
     let bar = scrubber(cells, (Tick(0), last), s.now.min(last), &shown, track);

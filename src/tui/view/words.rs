@@ -33,6 +33,15 @@ pub fn span(span: Option<Span>) -> String {
     span.map_or_else(|| UNKNOWN.to_string(), |s| s.to_string())
 }
 
+/// An age: under a second it is none, and the figure would only flicker.
+pub fn age(span: Span) -> String {
+    if span < Span::seconds(1) {
+        "0s".into()
+    } else {
+        span.to_string()
+    }
+}
+
 /// How long ago: `just now`, `3m10s ago`.
 pub fn ago(span: Span) -> String {
     if span.0 < 100_000 {

@@ -121,10 +121,22 @@ pub fn chart(
     lines
 }
 
-/// Which rows carry a value label: the top one and those at even parts below it.
+/// Into how many parts the value axis is cut, so that each cut lies on a row and has a figure that can be read.
+fn cuts(rows: usize, top: f64) -> usize {
+    let readable = |value: f64| {
+        let digits = value / 10f64.powf(value.log10().floor() - 1.0);
+        (digits - digits.round()).abs() < 1e-6
+    };
+    [4, 5, 3, 2]
+        .into_iter()
+        .find(|n| rows.is_multiple_of(*n) && readable(top / *n as f64))
+        .unwrap_or(1)
+}
+
+/// The value at a row where the axis is cut.
 fn axis_value(row: usize, rows: usize, top: f64) -> Option<f64> {
-    let every = if rows >= 6 { 2 } else { 1 };
-    (row.is_multiple_of(every)).then(|| top * (rows - row) as f64 / rows as f64)
+    let every = rows / cuts(rows, top).max(1);
+    (row.is_multiple_of(every.max(1))).then(|| top * (rows - row) as f64 / rows as f64)
 }
 
 fn time_axis(what: &Chart<'_>, columns: usize, top: f64, style: ChartStyle) -> [Line<'static>; 2] {

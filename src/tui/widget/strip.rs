@@ -4,6 +4,9 @@ use super::{row::Row, text};
 use crate::tui::theme::{Role, Theme};
 use ratatui::text::Line;
 
+/// Most cells between two parts: on a wide line they stay together.
+const MOST: usize = 8;
+
 /// A piece: text by role.
 pub type Piece = (Role, String);
 
@@ -77,7 +80,7 @@ pub fn strip(theme: &Theme, width: usize, parts: &[Part]) -> Line<'static> {
     let bare: usize = shown.iter().map(|(p, _)| cells(p)).sum();
     let pad = lead + padded + 2 * gaps <= width;
     let free = width.saturating_sub(lead + if pad { padded } else { bare });
-    let between = (free / gaps).clamp(1, 5);
+    let between = (free / gaps).clamp(1, MOST);
     let mut row = Row::new(theme, width).gap(lead);
     for (i, (pieces, min)) in shown.iter().enumerate() {
         let last = i + 1 == shown.len();

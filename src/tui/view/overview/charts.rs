@@ -22,6 +22,11 @@ pub fn history(s: &Scene, figure: Figure, width: usize, height: usize) -> Vec<Li
     if height < 6 || width < 30 {
         return Vec::new();
     }
+    // Rows that a value axis can be cut at: below the heading, above the time axis and its labels.
+    let height = match height - 3 {
+        7 | 11 | 13 | 14 | 17 => height - 1,
+        _ => height,
+    };
     let state = s.state;
     // Once nothing is copied, the speed that counts is the application's.
     let copies = state.history.iter().any(|h| h.copy_rate.0 > 0);
@@ -58,7 +63,10 @@ pub fn history(s: &Scene, figure: Figure, width: usize, height: usize) -> Vec<Li
         limit,
         label: match figure {
             Figure::Speed => |v| short_count(v as u64),
-            Figure::Lag => |v| format!("{v:.1}"),
+            Figure::Lag => |v| {
+                let text = format!("{v:.2}");
+                text.trim_end_matches('0').trim_end_matches('.').to_string()
+            },
         },
         marks: &marks,
     };

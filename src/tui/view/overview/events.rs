@@ -2,6 +2,7 @@
 
 use crate::domain::command::Role as Seat;
 use crate::state::timeline::Mark;
+use crate::tui::commands;
 use crate::tui::lists;
 use crate::tui::theme::Role;
 use crate::tui::view::marks::mark;
@@ -26,6 +27,12 @@ pub fn alerts(s: &Scene, width: usize, height: usize) -> Vec<Line<'static>> {
     if ids.is_empty() {
         lines.push(Row::new(s.theme, width).muted(" none open").line());
     }
+    let acts = commands::acting(s).is_ok();
+    let keys_now = if acts {
+        "Enter see  A acknowledge"
+    } else {
+        "Enter see"
+    };
     let selected = lists::selected_alert(s);
     let at = ids.iter().position(|id| Some(*id) == selected).unwrap_or(0);
     let room = height - 1;
@@ -44,7 +51,7 @@ pub fn alerts(s: &Scene, width: usize, height: usize) -> Vec<Line<'static>> {
             .seen_by
             .as_ref()
             .map(|who| format!("seen by {}", text::escape(&who.to_string())));
-        let keys = seen.unwrap_or_else(|| "Enter see  A acknowledge".into());
+        let keys = seen.unwrap_or_else(|| keys_now.into());
         let is_selected = Some(*id) == selected && s.ui.pane == 1;
         let role = if open.seen_by.is_some() {
             Role::Muted

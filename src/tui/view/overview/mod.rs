@@ -97,15 +97,15 @@ fn narrow(s: &Scene, area: Rect, buf: &mut Buffer) {
     let mut parts: Vec<Vec<Line<'static>>> = Vec::new();
     let mut left = height.saturating_sub(alerts_wanted + tables_least);
     for part in [why, compared, sides] {
-        if part.len() <= left {
-            left -= part.len();
-            parts.push(part);
+        if part.len() > left {
+            break;
         }
+        left -= part.len();
+        parts.push(part);
     }
     let used: usize = parts.iter().map(Vec::len).sum();
     let mut left = height.saturating_sub(used + alerts_wanted);
-    let titles = left >= 8;
-    let tables = tables::wanted(s, titles).min(left);
+    let tables = tables::wanted(s).min(left);
     parts.push(tables::tables(s, width, tables));
     left -= tables;
     if left >= 7 {
@@ -153,16 +153,16 @@ fn lists(s: &Scene, width: usize, height: usize, acts: bool) -> Vec<Line<'static
     let mut left = height - alerts;
     let acts_least = if acts { 3.min(left) } else { 0 };
     left -= acts_least;
-    let tables = tables::wanted(s, true).min(left);
+    let tables = tables::wanted(s).min(left);
     left -= tables;
     let mut parts = vec![tables::tables(s, width, tables)];
-    for (figure, wanted) in [(Figure::Speed, 8), (Figure::Lag, 7)] {
-        let chart = charts::history(
-            s,
-            figure,
-            width,
-            if left >= 17 { wanted + 1 } else { wanted }.min(left),
-        );
+    // Charts share what is left, up to a height where more shows nothing more.
+    for (figure, others) in [(Figure::Speed, 2), (Figure::Lag, 1)] {
+        let height = match left / others {
+            0..6 => left.min(8),
+            share => share.min(19),
+        };
+        let chart = charts::history(s, figure, width, height);
         left -= chart.len();
         parts.push(chart);
     }

@@ -69,24 +69,7 @@ pub fn tables(s: &Scene, width: usize, height: usize) -> Vec<Line<'static>> {
     } else {
         format!("/{}", text::escape(filter))
     };
-    let mut lines = vec![heading(s.theme, width, &title, &end)];
-    let titles = width >= 70 && height >= 8;
-    if titles {
-        lines.push(
-            Row::new(s.theme, width)
-                .gap(2)
-                .left(Role::Muted, "table", columns.name)
-                .right(Role::Muted, "rows", columns.rows)
-                .gap(2)
-                .left(Role::Muted, "copied", columns.bar)
-                .right(Role::Muted, "%", columns.part)
-                .gap(1)
-                .right(Role::Muted, "doing", columns.doing)
-                .right(Role::Muted, "left", columns.left)
-                .right(Role::Muted, "differ", columns.differ)
-                .line(),
-        );
-    }
+    let mut lines = vec![titles(s, width, &columns, &title, &end)];
     let room = height.saturating_sub(lines.len());
     if ids.is_empty() && folded == 0 {
         let words = match (plan.is_some(), filter.is_empty()) {
@@ -171,10 +154,48 @@ fn summary(s: &Scene, ids: &mut dyn Iterator<Item = &TableId>) -> String {
     words.join(", ")
 }
 
+/// The heading with the columns' names in its rule, each at its column's end.
+fn titles(s: &Scene, width: usize, columns: &Columns, title: &str, end: &str) -> Line<'static> {
+    let title = if end.is_empty() {
+        title.to_string()
+    } else {
+        format!("{title} {end}")
+    };
+    let plain = heading(s.theme, width, &title, "");
+    let used = text::width(&title) + 5;
+    let copied = 2 + columns.name + columns.rows + 2 + columns.bar + columns.part;
+    let doing = copied + 1 + columns.doing;
+    let mut row = Row::new(s.theme, width).spans(plain.spans.iter().take(4).cloned());
+    for (word, ends) in [
+        ("copied", copied),
+        ("doing", doing),
+        ("left", doing + columns.left),
+        ("differ", doing + columns.left + columns.differ),
+    ] {
+        let from = width - row.room();
+        let begins = ends.saturating_sub(word.len() + 1);
+        if begins < from.max(used) || ends > width {
+            continue;
+        }
+        let dashes = begins - from;
+        // The heading ends in a space of its own.
+        let space = usize::from(dashes > 1 && word != "copied");
+        let rule = s.theme.glyphs.rule.repeat(dashes - space);
+        row = row
+            .gap(space)
+            .put(Role::Rule, rule)
+            .muted(format!(" {word}"));
+    }
+    let rest = row.room();
+    let space = usize::from(rest > 1);
+    let rule = s.theme.glyphs.rule.repeat(rest - space);
+    row.gap(space).put(Role::Rule, rule).line()
+}
+
 /// Lines it would like to have.
-pub fn wanted(s: &Scene, titles: bool) -> usize {
+pub fn wanted(s: &Scene) -> usize {
     let (ids, folded) = lists::tables(s);
-    1 + usize::from(titles) + ids.len().max(1) + usize::from(folded > 0)
+    1 + ids.len().max(1) + usize::from(folded > 0)
 }
 
 fn line(
