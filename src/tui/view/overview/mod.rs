@@ -4,6 +4,7 @@ mod charts;
 mod events;
 mod panels;
 mod tables;
+mod why;
 
 use super::scene::Scene;
 use crate::tui::widget::row::{Row, heading, paint};
@@ -13,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-pub use panels::waits_for;
+pub use why::waits_for;
 
 /// Draws the screen by the width there is.
 pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
@@ -55,7 +56,7 @@ fn beside(s: &Scene, width: usize, panels: Vec<(usize, Vec<Line<'static>>)>) -> 
 
 fn narrow(s: &Scene, area: Rect, buf: &mut Buffer) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let mut why = panels::why(s, width);
+    let mut why = why::why(s, width);
     why.title = "Why".into();
     let mut why = lines_of(s, width, why);
     why.truncate(5);
@@ -122,7 +123,7 @@ fn narrow(s: &Scene, area: Rect, buf: &mut Buffer) {
 fn facts(s: &Scene, width: usize, height: usize) -> Vec<Line<'static>> {
     // In the order drawn, with what is given up first when there is too little room.
     let panels = [
-        (0, panels::why(s, width)),
+        (0, why::why(s, width)),
         (1, panels::compared(s, width)),
         (3, panels::stream(s, width)),
         (5, panels::source(s, width)),
