@@ -125,6 +125,11 @@ pub fn laid_out(p: &Picture, width: u16) -> (usize, Vec<Vec<Piece>>) {
         }
         let (key, text) = line.split_at(1);
         let indent = key[0].0.chars().count();
+        if indent + KEYS > room {
+            // A name longer than the column: cut where it is drawn.
+            out.push(line);
+            continue;
+        }
         for (i, part) in wrap(text, room - indent).into_iter().enumerate() {
             let mut row = if i == 0 {
                 key.to_vec()

@@ -58,7 +58,8 @@ pub fn frame(picture: &Picture, area: Rect, buf: &mut Buffer) {
         Screen::Timeline => timeline::draw(&scene, body, buf),
         Screen::Log => log::draw(&scene, body, buf),
         Screen::Help => {
-            let lines = help::lines(picture).len();
+            let (_, lines) = help::laid_out(picture, body.width);
+            let lines = lines.len();
             let end = format!("from line {} of {lines}", (picture.ui.help + 1).min(lines));
             paint(&[heading(picture.theme, width, "Help", &end)], body, buf);
             let below = Rect {
