@@ -72,7 +72,7 @@ pub(super) async fn serve(stream: UnixStream, session: SessionId, who: Who, shar
     let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(LONGEST_ASK));
     let greeting = tokio::select! {
         () = shared.stop.cancelled() => return,
-        greeting = greet(&mut lines) => greeting,
+        greeting = greet(&mut lines, &outlet.write) => greeting,
     };
     let end = match greeting {
         Ok(greeting) => attached(&mut outlet, lines, greeting, session, who, &shared).await,
@@ -84,8 +84,10 @@ pub(super) async fn serve(stream: UnixStream, session: SessionId, who: Who, shar
     }
 }
 
-async fn greet(lines: &mut Lines) -> Result<Greeting, End> {
+async fn greet(lines: &mut Lines, write: &OwnedWriteHalf) -> Result<Greeting, End> {
     match timeout(GREETING, lines.next()).await {
+        // Who connects and goes at once only wanted to know whether an engine answers: that is no visit.
+        Ok(None) if hung_up(write) => Err(End::GONE),
         Err(_) | Ok(None) => Ok(Greeting::onlooker()),
         Ok(Some(Ok(line))) => match serde_json::from_str(&line) {
             Ok(Line::Hello(greeting)) => Ok(greeting),
@@ -97,6 +99,14 @@ async fn greet(lines: &mut Lines) -> Result<Greeting, End> {
         },
         Ok(Some(Err(e))) => Err(End::fault(e, false)),
     }
+}
+
+/// Whether the other end closed both ways; one that only has nothing to say still listens. Writing nothing tells: a closed
+/// socket refuses even that.
+fn hung_up(write: &OwnedWriteHalf) -> bool {
+    write
+        .try_write(&[])
+        .is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 async fn attached(

@@ -169,6 +169,29 @@ async fn who_says_nothing_is_shown_lines_that_jq_reads() {
 }
 
 #[tokio::test]
+async fn who_only_looks_whether_an_engine_answers_is_no_visitor_and_a_half_closed_pipe_is() {
+    let rig = Rig::new().await;
+    for _ in 0..20 {
+        drop(UnixStream::connect(rig.socket()).await.unwrap());
+    }
+    // As `socat -u` may do it: nothing to say, all ears.
+    let (read, mut write) = UnixStream::connect(rig.socket())
+        .await
+        .unwrap()
+        .into_split();
+    write.shutdown().await.unwrap();
+    let mut lines = BufReader::new(read).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    assert!(first.starts_with("{\"hello\""), "{first}");
+    let state = rig.state().await;
+    let visits = state
+        .timeline
+        .iter()
+        .filter(|line| line.text.starts_with("attached"));
+    assert_eq!(visits.count(), 1, "{:?}", state.timeline);
+}
+
+#[tokio::test]
 async fn what_is_not_understood_ends_that_console_only() {
     let rig = Rig::new().await;
     let mut good = rig.client(Role::Operator).await;
