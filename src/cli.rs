@@ -16,6 +16,7 @@ pub mod known;
 mod picture;
 pub mod planned;
 mod replay;
+mod report;
 mod round;
 mod row;
 mod run;
@@ -80,28 +81,30 @@ enum Command {
     Verify(verify::Options),
     /// Start the engine in the background, or find it, and attach the console
     Run(run::Options),
-    /// Another console on a running migration
-    Attach(attach::Options),
-    /// The console over a recorded journal, with a scrubber
-    Replay(replay::Options),
     /// The engine in the foreground, without a screen
     Engine(engine::Options),
-    /// A console's key as a command: pause, resume, throttle, verify, repair, …
-    Send(send::Options),
-    /// Park an engine: everything is kept, run resumes
-    Stop(stop::Options),
+    /// Another console on a running migration
+    Attach(attach::Options),
     /// How a migration stands, engine up or down
     Status(status::Options),
     /// The migrations of this machine
     List(status::ListOptions),
+    /// A console's key as a command: pause, resume, throttle, verify, repair, …
+    Send(send::Options),
+    /// Park an engine: everything is kept, run resumes
+    Stop(stop::Options),
     /// One row on both sides, with what is known of it
     Row(row::Options),
+    /// What happened, with evidence and without row data: Markdown, HTML or JSON
+    Report(report::Options),
+    /// The console over a recorded journal, with a scrubber
+    Replay(replay::Options),
+    /// Whether a journal's chain of hashes holds
+    Audit(audit::Options),
     /// Find and remove what a lost run left behind
     Clean(clean::Options),
     /// A systemd unit that keeps the engine running
     Unit(unit::Options),
-    /// Whether a journal's chain of hashes holds
-    Audit(audit::Options),
     /// What a finding's or an error's code means, and what is safe to do
     Explain(explain::Options),
     /// A completion script for your shell
@@ -142,25 +145,26 @@ pub fn main() -> ExitCode {
 async fn run(command: Command, world: &World) -> Result<Exit> {
     match command {
         Command::Demo(options) => demo::run(&options, world).await,
-        Command::Picture(options) => picture::run(&options, world).await,
-        Command::DemoApp(options) => demo::application(&options),
-        Command::Attach(options) => attach::run(&options, world).await,
-        Command::Replay(options) => replay::run(&options, world).await,
-        Command::Run(options) => run::run(&options, world).await,
-        Command::Engine(options) => engine::run(&options, world).await,
         Command::Init(options) => init::run(&options, world).await,
         Command::Check(options) => check::run(&options, world).await,
         Command::Verify(options) => verify::run(&options, world).await,
-        Command::Send(options) => send::run(&options, world).await,
-        Command::Stop(options) => stop::run(&options, world).await,
+        Command::Run(options) => run::run(&options, world).await,
+        Command::Engine(options) => engine::run(&options, world).await,
+        Command::Attach(options) => attach::run(&options, world).await,
         Command::Status(options) => status::run(&options, world).await,
         Command::List(options) => status::list(&options, world).await,
+        Command::Send(options) => send::run(&options, world).await,
+        Command::Stop(options) => stop::run(&options, world).await,
         Command::Row(options) => row::run(&options, world).await,
+        Command::Report(options) => report::run(&options, world).await,
+        Command::Replay(options) => replay::run(&options, world).await,
+        Command::Audit(options) => audit::run(&options, world).await,
         Command::Clean(options) => clean::run(&options, world).await,
         Command::Unit(options) => unit::run(&options, world),
-        Command::Audit(options) => audit::run(&options, world).await,
         Command::Explain(options) => explain::run(&options, world),
         Command::Completions(options) => completions::run(&options, world, Cli::command()),
         Command::Man => completions::manual(world, Cli::command()),
+        Command::Picture(options) => picture::run(&options, world).await,
+        Command::DemoApp(options) => demo::application(&options),
     }
 }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod compared;
 pub mod headless;
 pub mod paint;
+pub mod report;
 pub mod row;
 pub mod status;
 pub mod when;

@@ -25,6 +25,8 @@ pub enum Engine {
     Gone,
     /// None ever started.
     Never,
+    /// It is looked at in a recording: whatever it does now.
+    Recorded,
 }
 
 impl Engine {
@@ -45,6 +47,7 @@ impl Engine {
             Self::Parked => "parked",
             Self::Gone => "gone",
             Self::Never => "not started",
+            Self::Recorded => "recorded",
         }
     }
 }
@@ -171,6 +174,7 @@ fn engine_words(state: &Migration, engine: Engine, paint: Paint) -> String {
     );
     match engine {
         Engine::Running => format!("running: {place}, for {}", state.tick.since(info.since)),
+        Engine::Recorded => format!("recorded: {place}"),
         Engine::Parked | Engine::Never => {
             format!("parked; everything is kept for resuming (was {place})")
         }
