@@ -91,11 +91,10 @@ impl Copier {
             if !self.site.moving().await {
                 return Err(stopped());
             }
-            let size = self.governor.fitting(sizing.rows(), chunk_time);
-            tokio::select! {
+            let size = tokio::select! {
                 () = self.site.stop.cancelled() => return Err(stopped()),
-                () = self.governor.permit(size) => {}
-            }
+                size = self.governor.permit(sizing.rows(), chunk_time) => size,
+            };
             self.progress.send_modify(|p| p.copying.push(chunk));
             // The next chunk is read while the last one lands: on one stream they go to the target one after the other.
             let (read, landed) = tokio::join!(

@@ -25,6 +25,8 @@ pub enum Effect {
     Verify(Scope),
     /// Put back what a repair replaced.
     Undo(RepairId),
+    /// What was put back need not be kept any more.
+    Forget(RepairId),
     /// Come to rest, say goodbye in the journal, end the process.
     Park(Who),
 }
@@ -99,6 +101,7 @@ fn may(state: &Migration, request: &Request) -> Result<bool, Fault> {
     if request.role == Role::Observer {
         return Err(refuse(format!("you look on; {leads}")).hint("attach without --observe to act"));
     }
+    let slip = slip(state, request);
     let always = matches!(
         request.command,
         Command::Pause
@@ -109,7 +112,7 @@ fn may(state: &Migration, request: &Request) -> Result<bool, Fault> {
             | Command::Lead { .. }
     );
     let slows = matches!(&request.command, Command::Pace(pace) if slower(state, pace));
-    if always || slows || slip(state, request) {
+    if always || slows || slip {
         return Ok(false);
     }
     let Some(leader) = leader else {
@@ -139,8 +142,19 @@ fn is_send(state: &Migration, session: SessionId) -> bool {
 /// What a `tidegate send` says for its terminal.
 pub const SEND: &str = "send";
 
+/// Whether a `P` is taken back by somebody who may not resume: then nothing but that `P` goes.
+fn slip_only(state: &Migration, request: &Request) -> bool {
+    let leads = state.people.leader().is_none_or(|l| l.who == request.who);
+    !leads && slip(state, request)
+}
+
 fn slip(state: &Migration, request: &Request) -> bool {
-    matches!(request.command, Command::Resume)
+    let paused = state
+        .pauses
+        .iter()
+        .any(|p| p.reason == PauseReason::Operator);
+    paused
+        && matches!(request.command, Command::Resume)
         && state
             .operator_paused
             .as_ref()
@@ -198,6 +212,10 @@ fn carry_out(
     match &request.command {
         Command::Pause => pause(state, PauseReason::Operator, by(), facts),
         Command::StopAll => pause(state, PauseReason::StopAll, by(), facts),
+        Command::Resume if slip_only(state, request) => {
+            let reason = PauseReason::Operator;
+            facts.push(Fact::Resumed { reason, by: by() });
+        }
         Command::Resume => resume(state, by(), facts)?,
         Command::Pace(pace) => {
             let limit = match pace {
@@ -298,17 +316,13 @@ fn pause(state: &Migration, reason: PauseReason, by: Who, facts: &mut Vec<Fact>)
 fn resume(state: &Migration, by: Who, facts: &mut Vec<Fact>) -> Result<(), Fault> {
     let before = facts.len();
     for pause in &state.pauses {
-        // Schema changes and parked changes wait for a person: resuming is the person's answer. A database that can't be
+        // What waits for a person is answered by resuming: what is still wrong pauses it again. A database that can't be
         // reached resumes by itself when it can.
-        let answerable = matches!(
+        let mends_itself = matches!(
             pause.reason,
-            PauseReason::Operator
-                | PauseReason::StopAll
-                | PauseReason::Parked(..)
-                | PauseReason::Failed(_)
-                | PauseReason::TargetFull
+            PauseReason::Database(..) | PauseReason::StaleMetrics(_)
         );
-        if answerable {
+        if !mends_itself {
             facts.push(Fact::Resumed {
                 reason: pause.reason.clone(),
                 by: by.clone(),

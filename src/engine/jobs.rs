@@ -1,9 +1,10 @@
 //! The pieces of work that run for as long as the state wants them: the only place where the engine spawns.
 
-use super::copy::{Copier, Progress};
+use super::copy::{Copier, Progress, Start};
 use super::decide::{self, Job};
 use super::lane::{Lane, LaneHandle};
 use super::recover::starts;
+use super::repair::Repairer;
 use super::report::Report;
 use super::sampler::Sampler;
 use super::schema;
@@ -17,14 +18,18 @@ use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{RepairId, TableId};
 use crate::domain::plan::Side;
 use crate::domain::sample::{Sample, ShadowLine};
-use crate::domain::unit::Bytes;
+use crate::domain::unit::{Bytes, Span};
 use crate::journal::Journal;
+use crate::journal::Reader;
+use crate::journal::undo::UndoFile;
 use crate::state::migration::Migration;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,8 +78,11 @@ pub struct Jobs {
     shadow: watch::Sender<Vec<ShadowLine>>,
     in_flight: watch::Receiver<u64>,
     samples: watch::Sender<Arc<Sample>>,
+    undo: PathBuf,
     governor: Arc<Governor>,
-    probing: bool,
+    probing: Option<JoinHandle<()>>,
+    /// Whether the source was seen to be another file: only then can it be seen to be back.
+    replaced: Arc<AtomicBool>,
 }
 
 /// The ends of channels that jobs are given.
@@ -87,6 +95,8 @@ pub struct Lines {
     pub in_flight: watch::Receiver<u64>,
     /// Where measurements go.
     pub samples: watch::Sender<Arc<Sample>>,
+    /// Where what repairs replace is kept.
+    pub undo: PathBuf,
 }
 
 impl Jobs {
@@ -118,7 +128,9 @@ impl Jobs {
             shadow: watch::Sender::new(Vec::new()),
             in_flight: lines.in_flight,
             samples: lines.samples,
-            probing: false,
+            undo: lines.undo,
+            probing: None,
+            replaced: Arc::default(),
         }
     }
 
@@ -158,6 +170,15 @@ impl Jobs {
             if job == Job::Remove && self.running.keys().any(|running| *running != Job::Remove) {
                 continue;
             }
+            // What stood on the last stream would meet the next one's lease.
+            if job == Job::Stream
+                && self
+                    .running
+                    .keys()
+                    .any(|running| stands_on_stream(*running))
+            {
+                continue;
+            }
             let waits = self
                 .again
                 .get(&job)
@@ -181,7 +202,10 @@ impl Jobs {
         site.stop = site.stop.child_token();
         let stop = site.stop.clone();
         match job {
-            Job::Schema => self.spawn(job, stop, async move { schema::make(&site).await }),
+            Job::Schema => {
+                let made = state.made.clone();
+                self.spawn(job, stop, async move { schema::make(&site, &made).await });
+            }
             Job::Stream => {
                 let writer = self.writer.take();
                 let (gauges, samples, news) =
@@ -196,8 +220,8 @@ impl Jobs {
                         None => site.retry(|| site.target.writer(&site.plan)).await?,
                     };
                     let (lane, handle) = Lane::open(site.clone(), writer).await?;
-                    let _ = news.send(News::Opened(handle.clone())).await;
                     let lane_site = site.clone();
+                    let opening = open(handle.clone(), news, stop.clone());
                     let sampler = Sampler {
                         site: lane_site,
                         lane: handle,
@@ -209,9 +233,9 @@ impl Jobs {
                         gauges,
                         samples,
                     };
-                    let both = tokio::try_join!(lane.run(), sampler.run());
+                    let all = tokio::try_join!(lane.run(), sampler.run(), opening);
                     stop.cancel();
-                    both.map(|_| ())
+                    all.map(|_| ())
                 });
             }
             Job::Copy | Job::Verify | Job::Shadow | Job::Finish | Job::Repair(_) => {
@@ -242,15 +266,15 @@ impl Jobs {
         let stop = site.stop.clone();
         match job {
             Job::Copy => {
-                let left: Vec<TableId> = state
+                let left: Vec<(TableId, u32)> = state
                     .live_tables()
                     .filter(|(_, _, t)| !t.complete)
-                    .map(|(id, _, _)| id)
+                    .map(|(id, _, t)| (id, t.chunks.len()))
                     .collect();
                 self.progress.send_modify(|p| p.copying.clear());
                 let (governor, progress) = (Arc::clone(&self.governor), self.progress.clone());
                 self.spawn(job, stop, async move {
-                    let starts = starts(&left, &lane.ledger().await?);
+                    let starts = learn(&site, &lane, &left).await?;
                     Copier {
                         site,
                         lane,
@@ -280,11 +304,18 @@ impl Jobs {
                 else {
                     return Ok(());
                 };
-                let journal = journal.path().to_path_buf();
+                let (journal, undo) = (journal.path().to_path_buf(), self.undo.clone());
                 self.spawn(job, stop, async move {
-                    let report = match repair::repair(&site, &lane, &journal, id, table, &chunks)
-                        .await
-                    {
+                    let report = async {
+                        let repairer = Repairer {
+                            site: site.clone(),
+                            lane,
+                            journal: Reader::open(&journal).await?,
+                            undo: UndoFile::open(&undo).await?,
+                        };
+                        repairer.run(id, table, &chunks).await
+                    };
+                    let report = match report.await {
                         Ok(report) => report,
                         Err(fault) if fault.kind == Kind::Interrupted => return Ok(()),
                         Err(fault) => Report::RepairEnded(Fact::RepairFailed { repair: id, fault }),
@@ -299,18 +330,26 @@ impl Jobs {
     }
 
     /// Puts back what a repair replaced.
-    pub fn undo(&self, id: RepairId, state: &Migration, site: &Site, store: &Path) {
-        let (Some(lane), Some(repair)) = (self.lane.clone(), state.repairs.get(&id)) else {
+    pub fn undo(&self, id: RepairId, state: &Migration, site: &Site) {
+        let Some(repair) = state.repairs.get(&id) else {
             return;
         };
         let (site, table, chunks, store) = (
             site.clone(),
             repair.table,
             repair.chunks.clone(),
-            store.to_path_buf(),
+            self.undo.clone(),
         );
+        let lane = self.lane.clone().ok_or_else(|| {
+            let what = format!("repair {id} was not undone: there is no way to the target now");
+            Fault::new(Kind::Transient, what).hint("undo it again once the stream runs")
+        });
         self.aside(async move {
-            let report = match repair::undo(&lane, &store, id, table, &chunks).await {
+            let undone = match lane {
+                Ok(lane) => repair::undo(&lane, &store, id, table, &chunks).await,
+                Err(fault) => Err(fault),
+            };
+            let report = match undone {
                 Ok(report) => report,
                 Err(fault) => Report::Failed(fault),
             };
@@ -371,13 +410,12 @@ impl Jobs {
             .map(|p| p.reason.clone())
             .filter(heals)
             .collect();
-        if reasons.is_empty() || self.probing && self.tracker.len() > self.running.len() {
-            self.probing = false;
+        let under_way = self.probing.as_ref().is_some_and(|p| !p.is_finished());
+        if reasons.is_empty() || under_way {
             return;
         }
-        self.probing = true;
-        let site = site.clone();
-        self.aside(async move {
+        let (site, replaced) = (site.clone(), Arc::clone(&self.replaced));
+        self.probing = Some(self.tracker.spawn(async move {
             let source = site.source.pulse(&site.plan).await;
             let target = site.target.pulse(&site.plan).await;
             for reason in reasons {
@@ -389,6 +427,11 @@ impl Jobs {
                     PauseReason::TargetFull => target
                         .as_ref()
                         .is_ok_and(|p| p.free.is_none_or(|free| free > ROOM)),
+                    PauseReason::SourceReplaced(_) if source.is_err() => {
+                        replaced.store(true, Ordering::Relaxed);
+                        false
+                    }
+                    PauseReason::SourceReplaced(_) => replaced.swap(false, Ordering::Relaxed),
                     PauseReason::SchemaChanged(table) => {
                         let planned = site.plan.table(*table).map(|t| &t.shape);
                         source.as_ref().is_ok_and(|p| {
@@ -403,7 +446,7 @@ impl Jobs {
                     site.tell(Report::Mended(reason)).await;
                 }
             }
-        });
+        }));
     }
 
     /// Ends every task and waits until they have come to rest.
@@ -431,16 +474,59 @@ fn heals(reason: &PauseReason) -> bool {
             | PauseReason::StaleMetrics(_)
             | PauseReason::TargetFull
             | PauseReason::SchemaChanged(_)
+            | PauseReason::SourceReplaced(_)
     )
+}
+
+fn stands_on_stream(job: Job) -> bool {
+    match job {
+        Job::Copy | Job::Verify | Job::Shadow | Job::Finish | Job::Repair(_) => true,
+        Job::Schema | Job::Stream | Job::Remove => false,
+    }
+}
+
+/// Tells that the stream is open once it is: a file that is not the source any more must not be read from before that shows.
+async fn open(lane: LaneHandle, news: mpsc::Sender<News>, stop: CancellationToken) -> Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = lane.opened() => {
+            let _ = news.send(News::Opened(lane.clone())).await;
+        }
+    }
+    Ok(())
+}
+
+/// Where the copy goes on, after telling what the ledger holds and nobody has told: a stream that broke off while it landed a
+/// chunk did not live to see it land.
+async fn learn(site: &Site, lane: &LaneHandle, left: &[(TableId, u32)]) -> Result<Vec<Start>> {
+    let ledger = lane.ledger().await?;
+    let mut open = Vec::new();
+    for (table, known) in left {
+        for mark in lane.landed(*table, *known).await? {
+            site.tell(Report::Landed {
+                chunk: mark.chunk,
+                range: mark.range,
+                rows: mark.rows,
+                bytes: Bytes::ZERO,
+                took: Span::ZERO,
+                position: ledger.applied,
+            })
+            .await;
+        }
+        let last = ledger.last.iter().find(|(id, _, _)| id == table);
+        match last {
+            Some((_, _, None)) => site.tell(Report::Copied(*table)).await,
+            _ => open.push(*table),
+        }
+    }
+    Ok(starts(&open, &ledger))
 }
 
 /// What a job's failure means for the migration.
 pub async fn trouble(site: &Site, fault: Fault) -> Report {
     match fault.code.as_str() {
         "TARGET-FULL" => Report::Trouble(PauseReason::TargetFull),
-        "SOURCE-REPLACED" | "CAPTURE-LOST" => {
-            Report::Trouble(PauseReason::SourceReplaced(fault.what))
-        }
+        "SOURCE-REPLACED" => Report::Trouble(PauseReason::SourceReplaced(fault.what)),
         // A busy or unreachable database mends itself; anything else needs a person to look.
         _ if !matches!(fault.kind, Kind::Transient) => {
             Report::Trouble(PauseReason::Failed(fault.to_string()))

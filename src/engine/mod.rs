@@ -146,11 +146,11 @@ pub async fn start(options: Options) -> Result<Engine> {
         due,
         in_flight: in_flight.subscribe(),
         samples,
+        undo: options.dir.undo(),
     };
     let jobs = Jobs::new(&site, recovered.writer, lines);
     let supervisor = Supervisor {
         undo: UndoFile::open(options.dir.undo()).await?,
-        undo_path: options.dir.undo(),
         host: host(),
         state,
         clock,

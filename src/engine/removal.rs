@@ -3,7 +3,7 @@
 use super::report::Report;
 use super::site::Site;
 use crate::db::Part;
-use crate::domain::fault::Result;
+use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 
 /// Removes what is ours. The tables that tidegate made on the target go only when asked for, never one that was there
@@ -56,8 +56,15 @@ pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> 
     }
     if source.is_empty() && target.is_empty() {
         site.tell(Report::AllRemoved).await;
+        return Ok(());
     }
-    Ok(())
+    let left = [names(&source), names(&target)].concat().join(", ");
+    Err(
+        Fault::new(Kind::Blocked, "something of ours could not be removed")
+            .code("LEFTOVERS")
+            .cause(left)
+            .hint("remove it by hand, or end what holds it; the removal is tried again"),
+    )
 }
 
 fn names(objects: &[crate::domain::finding::Object]) -> Vec<String> {

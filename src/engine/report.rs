@@ -1,18 +1,16 @@
 //! What the engine's tasks tell the supervisor, and the facts that makes.
 
-use super::decide::Decision;
+use super::decide::{Decision, Effect};
 use super::schedule::Cause;
 use crate::domain::event::{Fact, PauseReason};
 use crate::domain::fault::Fault;
-use crate::domain::id::{ChunkId, RepairId, TableId, Token, Who};
+use crate::domain::id::{ChunkId, TableId, Token, Who};
 use crate::domain::key::{Key, Range};
 use crate::domain::plan::Side;
 use crate::domain::position::Position;
 use crate::domain::unit::{Bytes, Rows, Span};
-use crate::domain::value::Row;
 use crate::domain::verdict::{ChunkVerdict, DriftClass};
 use crate::state::migration::Migration;
-use std::sync::Arc;
 
 /// What a task has to say. Each is an outcome that was read back or acknowledged, never a hope.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,17 +73,8 @@ pub enum Report {
         /// The command that the compare follows from.
         cause: Option<Cause>,
     },
-    /// A repair is durable, with what was there before.
-    Repaired {
-        /// Which.
-        repair: RepairId,
-        /// The table.
-        table: TableId,
-        /// What was done.
-        fact: Fact,
-        /// Images that were replaced or removed.
-        before: Arc<Vec<(Key, Option<Row>)>>,
-    },
+    /// A repair is durable, and so is what was there before.
+    Repaired(Fact),
     /// A repair's end without effect, or an undo.
     RepairEnded(Fact),
     /// Copy and stream have come to rest.
@@ -155,6 +144,8 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
                     });
                 }
             }
+            // Its signals are gone with it; this one's are still to be measured.
+            held(state, None, &mut facts);
         }
         Report::Made(side, what, took) => {
             // Making is done again after a crash and changes nothing then; what was put back is told each time.
@@ -172,6 +163,8 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
             rows: *rows,
             exact: *exact,
         }),
+        // Found in the ledger and reported by the task that landed it: once is enough.
+        Report::Landed { chunk, .. } if landed(state, *chunk) => {}
         Report::Landed {
             chunk,
             rows,
@@ -192,7 +185,11 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
                 attempt: if again { 2 } else { 1 },
             });
         }
-        Report::Copied(table) => facts.push(Fact::TableCopied { table: *table }),
+        Report::Copied(table) => {
+            if state.table(*table).is_some_and(|t| !t.complete) {
+                facts.push(Fact::TableCopied { table: *table });
+            }
+        }
         Report::Checked { chunk, verdict, .. } => facts.push(Fact::ChunkChecked {
             chunk: *chunk,
             verdict: verdict.clone(),
@@ -212,7 +209,7 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
             });
         }
         Report::RepairEnded(fact) => facts.push(fact.clone()),
-        Report::Repaired { fact, .. } => facts.push(fact.clone()),
+        Report::Repaired(fact) => facts.push(fact.clone()),
         Report::Rested => {
             if state.paused() && !state.rested {
                 facts.push(Fact::Rested);
@@ -220,7 +217,7 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
         }
         Report::Held(signal) => held(state, signal.as_ref(), &mut facts),
         Report::Trouble(reason) => {
-            if !state.pauses.iter().any(|p| p.reason == *reason) {
+            if !state.pauses.iter().any(|p| same_trouble(&p.reason, reason)) {
                 facts.push(Fact::Paused {
                     reason: reason.clone(),
                     by: Who::Engine,
@@ -236,11 +233,14 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
             }
         }
         Report::Removed(side, what, left) => {
-            facts.push(Fact::Removed {
-                side: *side,
-                what: what.clone(),
-                left: left.clone(),
-            });
+            let known = (*side, what.clone(), left.clone());
+            if !state.removed.contains(&known) {
+                facts.push(Fact::Removed {
+                    side: *side,
+                    what: what.clone(),
+                    left: left.clone(),
+                });
+            }
         }
         Report::AllRemoved => facts.push(Fact::PhaseEntered {
             phase: crate::domain::event::Phase::RolledBack,
@@ -262,10 +262,30 @@ pub fn on_report(state: &Migration, report: &Report, host: &str) -> Decision {
         Report::Checked { cause, .. } | Report::Equal { cause, .. } => *cause,
         _ => None,
     };
+    let undone = facts.iter().filter_map(|fact| match fact {
+        Fact::RepairUndone { repair, .. } => Some(Effect::Forget(*repair)),
+        _ => None,
+    });
     Decision {
+        effects: undone.collect(),
         facts,
         cause,
         ..Decision::default()
+    }
+}
+
+fn landed(state: &Migration, chunk: ChunkId) -> bool {
+    state
+        .table(chunk.table)
+        .is_some_and(|t| chunk.no < t.chunks.len())
+}
+
+/// Several tasks that run into one trouble each tell it in their own words.
+fn same_trouble(there: &PauseReason, new: &PauseReason) -> bool {
+    match (there, new) {
+        (PauseReason::Database(a, _), PauseReason::Database(b, _)) => a == b,
+        (PauseReason::SourceReplaced(_), PauseReason::SourceReplaced(_)) => true,
+        (there, new) => there == new,
     }
 }
 

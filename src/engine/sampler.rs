@@ -62,7 +62,8 @@ impl Sampler {
         let mut points: VecDeque<Point> = VecDeque::new();
         let mut guards = Vec::new();
         let mut target = Pulse::default();
-        let mut held = None;
+        // Whatever an earlier life of this stream was held by is over: that is the first thing told.
+        let mut held: Option<Option<String>> = None;
         let mut timer = tokio::time::interval(EVERY);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let gate = self.site.target.gate(&self.site.plan).await?;
@@ -134,9 +135,10 @@ impl Sampler {
             };
             let grade = self.governor.grade();
             let pace = self.site.controls.borrow().pace;
-            if held.as_deref() != grade.signal {
-                held = grade.signal.map(str::to_string);
-                self.site.tell(Report::Held(held.clone())).await;
+            let holds = grade.signal.map(str::to_string);
+            if held.as_ref() != Some(&holds) {
+                self.site.tell(Report::Held(holds.clone())).await;
+                held = Some(holds);
             }
             let copy_rate = RowsPerSecond(rate(point.copied, since.copied));
             let held_by = match (grade.signal, pace) {

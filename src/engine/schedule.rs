@@ -26,6 +26,8 @@ pub struct Schedule {
     /// Urgent chunks that were given out: those without a verdict when the next batch is asked for are given out again, for
     /// their batch failed.
     given: BTreeMap<ChunkId, (Option<Cause>, u8)>,
+    /// Chunks of the batch that is being compared whose verdicts will count.
+    batch: BTreeSet<ChunkId>,
     in_flight: BTreeMap<ChunkId, (u32, u8)>,
     fresh_from: BTreeMap<TableId, u32>,
     cursor: Option<ChunkId>,
@@ -68,10 +70,18 @@ impl Schedule {
         }
     }
 
-    /// These were repaired: what differs there must be looked at again.
+    /// These were repaired: they must be looked at again. What is being compared now may have been read before that.
     pub fn repaired(&mut self, chunks: &[ChunkId]) {
+        for chunk in chunks {
+            self.batch.remove(chunk);
+        }
         self.urgent
             .extend(chunks.iter().map(|chunk| (*chunk, None)));
+    }
+
+    /// Whether a verdict on this chunk is about the rows as they are: false when they were repaired since it was given out.
+    pub fn counts(&self, chunk: ChunkId) -> bool {
+        self.batch.contains(&chunk)
     }
 
     /// Rows that were in flight at their last compare.
@@ -85,6 +95,12 @@ impl Schedule {
     /// The next batch; empty when there is nothing to compare. While copying, only what somebody asked for or what landed.
     /// `pressing_only`: nothing that can wait.
     pub fn next(&mut self, state: &Migration, pressing_only: bool) -> Due {
+        let due = self.choose(state, pressing_only);
+        self.batch = due.chunks.iter().copied().collect();
+        due
+    }
+
+    fn choose(&mut self, state: &Migration, pressing_only: bool) -> Due {
         for (scope, cause) in std::mem::take(&mut self.asked) {
             self.urgent.extend(
                 chunks_of(state, &scope)
@@ -231,7 +247,8 @@ impl Schedule {
                 table: id,
                 no: t.chunks.len() - 1,
             });
-        if last.is_none() || self.cursor != last {
+        // One that was given out may still come: a repair overtook its verdict, and it is compared again.
+        if last.is_none() || self.cursor != last || !self.out.is_empty() {
             return None;
         }
         let chunks = state.live_tables().map(|(_, _, t)| t.chunks.len()).sum();

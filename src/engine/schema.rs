@@ -3,20 +3,25 @@
 use super::clock::Watch;
 use super::lane::LaneHandle;
 use super::report::Report;
-use super::site::Site;
+use super::site::{Site, stopped};
 use crate::db::{Ddl, Part, Survey};
 use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::Side;
 use crate::domain::unit::Span;
 use crate::state::conditions::{CAPTURE_MADE, FINISH_MADE};
+use std::collections::BTreeSet;
 
+/// What `Fact::Made` says of a table that was there before, after its name, and once all of those are known.
+const THERE_BEFORE: &str = ": nothing, it was there before";
+const LOOKED: &str = "a list of what was there before";
 /// How long closing the target's gate may take: nobody writes there yet.
 const CLOSE_BUDGET: Span = Span::seconds(5);
 
 /// Target: ledger, tables with their key, the gate closed over them. Source: change capture. Then the stream begins.
 ///
 /// Capture comes last, so that it costs the application nothing before all else is known to work.
-pub async fn make(site: &Site) -> Result<()> {
+pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
     let survey = site.retry(|| site.source.survey()).await?;
     site.retry(|| async {
         site.target
@@ -26,17 +31,23 @@ pub async fn make(site: &Site) -> Result<()> {
     })
     .await?;
     let writer = site.retry(|| site.target.writer(&site.plan)).await?;
+    if let Some((table, no, _)) = writer.ledger().await?.last.first() {
+        return Err(ahead(&site.plan.name, *table, *no));
+    }
+    let there = there_before(site, made).await?;
     for (id, table) in site.plan.ids().filter(|(_, t)| t.key().is_some()) {
+        if site.stop.is_cancelled() {
+            return Err(stopped());
+        }
         let surveyed = surveyed(&survey, &table.source)?;
         if !site.plan.adopt.contains(&id) {
             let watch = Watch::start();
             writer.build(&surveyed.create).await.settled()?;
-            site.tell(Report::Made(
-                Side::Target,
-                format!("table {}", table.target),
-                watch.took(),
-            ))
-            .await;
+            if !there.contains(&table.target) {
+                let what = format!("table {}", table.target);
+                site.tell(Report::Made(Side::Target, what, watch.took()))
+                    .await;
+            }
         }
         site.tell(Report::Sized(id, surveyed.rows, surveyed.exact))
             .await;
@@ -91,21 +102,64 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
     }
     after.extend(survey.rest.iter().cloned());
     for ddl in after {
+        if site.stop.is_cancelled() {
+            return Err(stopped());
+        }
         let watch = Watch::start();
         let what = format!("{} {}", ddl.kind, ddl.name);
+        // What the rows rest on must be there; what only looks at them need not.
+        let needed = matches!(ddl.kind.as_str(), "index" | "table");
         match lane.build(ddl).await {
             Ok(()) => {
                 site.tell(Report::Made(Side::Target, what, watch.took()))
                     .await
             }
             // A view of the application may name a table that is left out: it is told, and the rest goes on.
-            Err(fault) if fault.kind == Kind::Blocked => site.tell(Report::Failed(fault)).await,
+            Err(fault) if fault.kind == Kind::Blocked && !needed => {
+                site.tell(Report::Failed(fault)).await;
+            }
             Err(fault) => return Err(fault),
         }
     }
     site.tell(Report::Made(Side::Target, FINISH_MADE.into(), Span::ZERO))
         .await;
     Ok(())
+}
+
+/// Tables of the plan that were on the target before anything was made there: they are never dropped. Looked at once and
+/// recorded, because an engine that was killed here finds its own tables there.
+async fn there_before(site: &Site, made: &[(Side, String)]) -> Result<BTreeSet<String>> {
+    let recorded = |what: &String| what.strip_suffix(THERE_BEFORE).map(str::to_string);
+    if made.iter().any(|(_, what)| what == LOOKED) {
+        return Ok(made.iter().filter_map(|(_, what)| recorded(what)).collect());
+    }
+    let survey = site.retry(|| site.target.survey()).await?;
+    let names = survey.tables.into_iter().map(|found| found.table.target);
+    let there: BTreeSet<String> = names
+        .filter(|name| site.plan.tables.iter().any(|table| table.target == *name))
+        .collect();
+    for name in &there {
+        let what = format!("{name}{THERE_BEFORE}");
+        site.tell(Report::Made(Side::Target, what, Span::ZERO))
+            .await;
+    }
+    site.tell(Report::Made(Side::Target, LOOKED.into(), Span::ZERO))
+        .await;
+    Ok(there)
+}
+
+/// The ledger holds chunks before this migration has copied any: they are another run's, whose journal is elsewhere.
+fn ahead(name: &MigrationName, table: TableId, no: u32) -> Fault {
+    Fault::new(
+        Kind::InDoubt,
+        "the target holds what another run of this migration has landed",
+    )
+    .code("LEDGER-AHEAD")
+    .cause(format!(
+        "the ledger of {name} has {} chunks of table {table}, this journal has none",
+        no + 1
+    ))
+    .hint("go on with the journal of that run, or remove what it left: tidegate clean")
 }
 
 fn surveyed<'a>(survey: &'a Survey, name: &str) -> Result<&'a crate::db::Surveyed> {

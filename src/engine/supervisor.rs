@@ -12,7 +12,7 @@ use super::verify::DueRequest;
 use crate::domain::command::{Answer, Command, Query, Reply, Request, Role};
 use crate::domain::event::{Body, Event, Fact, Phase};
 use crate::domain::fault::{Fault, Kind, Result};
-use crate::domain::id::{CommandId, Seq, SessionId, Who};
+use crate::domain::id::{ChunkId, CommandId, Seq, SessionId, Who};
 use crate::domain::sample::Sample;
 use crate::domain::unit::RowsPerSecond;
 use crate::domain::verdict::{ChunkVerdict, DriftCounts};
@@ -72,7 +72,6 @@ pub(super) struct Supervisor {
     pub clock: Clock,
     pub journal: Journal,
     pub undo: UndoFile,
-    pub undo_path: PathBuf,
     pub host: String,
     pub site: Site,
     pub jobs: Jobs,
@@ -180,7 +179,12 @@ impl Supervisor {
         }
         let place = |phase: Phase| Phase::ALL.iter().position(|p| *p == phase);
         match self.until {
-            Some(until) if place(self.state.phase) >= place(until) => Some(Exit::Reached),
+            Some(until)
+                if self.state.phase != Phase::RollingBack
+                    && place(self.state.phase) >= place(until) =>
+            {
+                Some(Exit::Reached)
+            }
             _ => None,
         }
     }
@@ -212,7 +216,7 @@ impl Supervisor {
         let recorded = self.journal.record(group.entry, group.pending).await;
         let (events, durable) = match recorded {
             Ok(recorded) => recorded,
-            Err(fault) => return Err(self.lost(fault).await),
+            Err(fault) => return Err(self.lost(fault)),
         };
         debug_assert!(events.last().is_none_or(|e| e.seq == predicted));
         self.perform(durable).await
@@ -235,7 +239,7 @@ impl Supervisor {
                 // The state may hold facts of this group that are not durable yet: the answer waits for them.
                 let snapshot = Arc::new(self.state.clone());
                 if let Err(fault) = self.journal.append(std::mem::take(&mut group.entry)).await {
-                    return Err(self.lost(fault).await);
+                    return Err(self.lost(fault));
                 }
                 let _ = reply.send(snapshot);
             }
@@ -283,20 +287,9 @@ impl Supervisor {
                 }
             }
             Input::Report(report) => {
-                self.heed(&report).await?;
-                let decision = on_report(&self.state, &report, &self.host);
-                self.beside(&report, &mut group.entry);
-                self.stage(decision, group);
-                if let Some(fact) = self.schedule.pass_finished(&self.state) {
-                    self.stage(
-                        Decision {
-                            facts: vec![fact],
-                            ..Decision::default()
-                        },
-                        group,
-                    );
+                for report in self.that_count(report) {
+                    self.report(&report, group);
                 }
-                self.in_flight.send_replace(self.schedule.in_flight());
             }
             Input::Second => {
                 let sample = self.samples.borrow().clone();
@@ -311,6 +304,53 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    fn report(&mut self, report: &Report, group: &mut Group) {
+        self.heed(report);
+        let decision = on_report(&self.state, report, &self.host);
+        self.beside(report, &mut group.entry);
+        self.stage(decision, group);
+        if let Some(fact) = self.schedule.pass_finished(&self.state) {
+            let facts = vec![fact];
+            self.stage(
+                Decision {
+                    facts,
+                    ..Decision::default()
+                },
+                group,
+            );
+        }
+        self.in_flight.send_replace(self.schedule.in_flight());
+    }
+
+    /// A verdict is about the rows as they were read: one that a repair of its chunk has overtaken says nothing any more.
+    fn that_count(&self, report: Report) -> Vec<Report> {
+        let counts = |table, no| self.schedule.counts(ChunkId { table, no });
+        match report {
+            Report::Checked { chunk, .. } if !self.schedule.counts(chunk) => Vec::new(),
+            Report::Equal {
+                table,
+                first,
+                rows,
+                position,
+                cause,
+            } => {
+                let numbered: Vec<(u32, u32)> = (first..).zip(rows).collect();
+                numbered
+                    .chunk_by(|a, b| counts(table, a.0) == counts(table, b.0))
+                    .filter(|run| counts(table, run[0].0))
+                    .map(|run| Report::Equal {
+                        table,
+                        first: run[0].0,
+                        rows: run.iter().map(|(_, rows)| *rows).collect(),
+                        position,
+                        cause,
+                    })
+                    .collect()
+            }
+            other => vec![other],
+        }
     }
 
     /// Folds a decision in and puts its facts into the group. A fact that can't follow is a mistake of ours: it is left out
@@ -354,8 +394,8 @@ impl Supervisor {
         self.state.apply(&event);
     }
 
-    /// What a report means to the schedule and the undo file, before it becomes a fact.
-    async fn heed(&mut self, report: &Report) -> Result<()> {
+    /// What a report means to the schedule, before it becomes a fact.
+    fn heed(&mut self, report: &Report) {
         match report {
             Report::Checked { chunk, verdict, .. } => self.schedule.compared(*chunk, verdict),
             Report::Equal {
@@ -376,27 +416,15 @@ impl Supervisor {
                         columns: Vec::new(),
                     };
                     self.schedule
-                        .compared(crate::domain::id::ChunkId { table: *table, no }, &verdict);
+                        .compared(ChunkId { table: *table, no }, &verdict);
                 }
             }
-            Report::Repaired {
-                repair,
-                table,
-                fact,
-                before,
-            } => {
-                self.undo.keep(*repair, *table, before).await?;
-                if let Fact::Repaired { chunks, .. } = fact {
-                    self.schedule.repaired(chunks);
-                }
-            }
-            Report::RepairEnded(Fact::RepairUndone { repair, chunks, .. }) => {
-                self.undo.forget(*repair).await?;
+            Report::Repaired(Fact::Repaired { chunks, .. })
+            | Report::RepairEnded(Fact::RepairUndone { chunks, .. }) => {
                 self.schedule.repaired(chunks);
             }
             _ => {}
         }
-        Ok(())
     }
 
     /// What goes beside the chain with a report's facts.
@@ -432,7 +460,7 @@ impl Supervisor {
                         matches!(c.state(), ChunkState::Differs | ChunkState::Repaired)
                     });
                     if differed {
-                        let chunk = crate::domain::id::ChunkId { table: *table, no };
+                        let chunk = ChunkId { table: *table, no };
                         entry.beside.push(Beside::Drift {
                             chunk,
                             keys: Vec::new(),
@@ -519,9 +547,11 @@ impl Supervisor {
             for effect in pending.decision.effects {
                 match effect {
                     Effect::Verify(scope) => self.schedule.ask(scope, pending.decision.cause),
-                    Effect::Undo(repair) => {
-                        self.jobs
-                            .undo(repair, &self.state, &self.site, &self.undo_path)
+                    Effect::Undo(repair) => self.jobs.undo(repair, &self.state, &self.site),
+                    Effect::Forget(repair) => {
+                        if let Err(fault) = self.undo.forget(repair).await {
+                            tracing::warn!(error = %fault, "what was put back is kept a second time");
+                        }
                     }
                     Effect::Park(by) => parked = Some(by),
                 }
@@ -542,22 +572,25 @@ impl Supervisor {
         tracing::warn!(error = %fault, ?job, code = %fault.code, "a task ended");
         match fault.kind {
             Kind::Interrupted => Ok(None),
-            Kind::Own | Kind::InDoubt => Err(fault),
+            // A full target is waited for, whichever task met it first.
+            Kind::Own | Kind::InDoubt if fault.code != "TARGET-FULL" => Err(fault),
             _ if fault.code == "LEASE-LOST" => Err(fault),
-            _ => Ok(Some(super::jobs::trouble(&self.site, fault).await)),
+            // Something that was being given up ran into its own removal.
+            _ if !decide::wanted(&self.state).contains(&job) => Ok(None),
+            _ => {
+                let site = self.site.clone();
+                self.jobs.aside(async move {
+                    let report = super::jobs::trouble(&site, fault).await;
+                    site.tell(report).await;
+                });
+                Ok(None)
+            }
         }
     }
 
-    /// The journal can't be written: nothing that is not recorded may be done, so everything stops here. The last words go
-    /// into the room that was kept for them.
-    async fn lost(&self, fault: Fault) -> Fault {
+    /// The journal can't be written: nothing that is not recorded may be done, so everything stops here.
+    fn lost(&self, fault: Fault) -> Fault {
         self.site.stop.cancel();
-        let body = Body::Fact(Fact::Failed {
-            fault: fault.clone(),
-        });
-        if let Err(silent) = self.journal.append_last(vec![self.draft(None, body)]).await {
-            tracing::error!(error = %silent, "not even the last words could be recorded");
-        }
         fault
     }
 
@@ -611,7 +644,8 @@ impl Supervisor {
         told
     }
 
-    /// The engine's own end: nothing of it writes any more once this returns, and the journal says why if it still can.
+    /// The engine's own end: nothing of it writes any more once this returns, and the journal says why, into the room that was
+    /// kept for last words if its disk is full.
     async fn fail(&mut self, fault: Fault, inbox: &mut Inbox) -> Fault {
         self.rest(inbox).await;
         let facts = [

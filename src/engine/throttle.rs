@@ -89,6 +89,8 @@ pub struct Governor {
     bucket: Mutex<Bucket>,
 }
 
+/// Fewest rows of a chunk however slow the pace: chunks are for ever, and a map of single rows is no map.
+const FEWEST: Rows = Rows(50);
 /// How long a worker sleeps before it asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Seconds of the allowed pace that may be used at once after standing still.
@@ -135,20 +137,15 @@ impl Governor {
         Some(RowsPerSecond((base * grade.part) as u64))
     }
 
-    /// Most rows to ask for at once, so that a chunk takes no longer than `chunk_time` at the allowed pace.
-    pub fn fitting(&self, wanted: Rows, chunk_time: Span) -> Rows {
-        match self.allowed() {
-            Some(rate) => wanted
-                .min(Rows(((rate.0 as f64) * chunk_time.as_secs_f64()) as u64))
-                .max(Rows(1)),
-            None => wanted,
-        }
-    }
-
-    /// Waits until so many rows may be read. Returns at once while nothing limits. Cancel-safe.
-    pub async fn permit(&self, rows: Rows) {
+    /// Waits until a chunk may be read, and says how many rows it may have: those wanted, or fewer, so that at the pace of that
+    /// moment it takes no longer than `chunk_time`. Returns at once while nothing limits. Cancel-safe.
+    pub async fn permit(&self, wanted: Rows, chunk_time: Span) -> Rows {
         loop {
-            let Some(rate) = self.allowed() else { return };
+            let Some(rate) = self.allowed() else {
+                return wanted;
+            };
+            let fitting = Rows((rate.0 as f64 * chunk_time.as_secs_f64()) as u64);
+            let rows = wanted.min(fitting.max(FEWEST));
             {
                 let mut bucket = self.lock();
                 let now = Instant::now();
@@ -159,7 +156,7 @@ impl Governor {
                 // A bucket may go into debt for one chunk: what was taken is paid before the next one.
                 if rate > 0.0 && bucket.tokens > 0.0 {
                     bucket.tokens -= rows.0 as f64;
-                    return;
+                    return rows;
                 }
             }
             tokio::time::sleep(ASK_AGAIN).await;

@@ -10,7 +10,7 @@ use super::lane::LaneHandle;
 use super::report::Report;
 use super::schedule::{Cause, Due};
 use super::site::Site;
-use crate::db::View;
+use crate::db::{Read, View};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick, Range};
@@ -114,10 +114,8 @@ impl Verifier {
     async fn batch(&mut self, due: &Due) -> Result<Rows> {
         let mut ranges = Vec::with_capacity(due.chunks.len());
         for chunk in &due.chunks {
-            // A landing's bounds are journaled with its fact, and only facts make a chunk due.
-            if let Some(range) = self.bounds.bounds(*chunk).await? {
-                ranges.push((*chunk, range));
-            }
+            let range = bounds(&mut self.bounds, &self.lane, *chunk).await?;
+            ranges.push((*chunk, range));
         }
         let mut pair = open_pair(&self.site, &self.lane).await?;
         let mut compared = Rows::ZERO;
@@ -181,6 +179,24 @@ impl Run {
             .last()
             .is_none_or(|(last, _)| last.table == chunk.table && last.no + 1 == chunk.no)
     }
+}
+
+/// The range of a landed chunk: from the journal, where it lies beside the landing's fact, or else from the ledger. A chunk
+/// that neither knows is told, not left out.
+pub async fn bounds(journal: &mut Reader, lane: &LaneHandle, chunk: ChunkId) -> Result<Range> {
+    if let Some(range) = journal.bounds(chunk).await? {
+        return Ok(range);
+    }
+    let landed = lane.landed(chunk.table, chunk.no).await?;
+    let mark = landed.into_iter().find(|mark| mark.chunk == chunk);
+    mark.map(|mark| mark.range).ok_or_else(|| {
+        Fault::new(
+            Kind::Blocked,
+            format!("nobody knows any more where chunk {chunk} begins and ends"),
+        )
+        .code("BOUNDS-LOST")
+        .hint("it can't be compared; give this migration up and start a new one")
+    })
 }
 
 /// Two views whose positions are known.
@@ -309,16 +325,19 @@ impl Pair {
             .plan
             .table(table)
             .ok_or_else(|| Fault::new(Kind::Usage, "no such table"))?;
-        let pick = Pick::Keys(keys.clone());
         let by_key = |rows: Vec<Row>| -> HashMap<Key, Row> {
             rows.into_iter()
                 .map(|row| (plan.key_of(&row), row))
                 .collect()
         };
-        let mut source = by_key(self.source.rows(table, &pick, DETAIL_BYTES).await?.rows);
-        let mut target = by_key(self.target.rows(table, &pick, DETAIL_BYTES).await?.rows);
+        let pick = Pick::Keys(keys.clone());
+        let source = self.source.rows(table, &pick, DETAIL_BYTES).await?;
+        let target = self.target.rows(table, &pick, DETAIL_BYTES).await?;
+        // A key that one side had no room left for says nothing about the other.
+        let both = read_of(&keys, &source).min(read_of(&keys, &target));
+        let (mut source, mut target) = (by_key(source.rows), by_key(target.rows));
         let mut diffs = Vec::new();
-        for key in keys {
+        for key in keys.into_iter().take(both) {
             let (source, target) = (source.remove(&key), target.remove(&key));
             diffs.extend(diff(key, source, target));
         }
@@ -334,6 +353,21 @@ impl Pair {
         range: &Range,
         most: usize,
     ) -> Result<(Vec<RowDiff>, bool)> {
+        let (keys, more) = self.differing_keys(lane, table, range, most).await?;
+        let asked = keys.len();
+        let rows = self.rows(site, table, keys).await?;
+        let more = more || rows.len() < asked;
+        Ok((rows, more))
+    }
+
+    /// The keys of the differing rows of one range, leaving out what is in flight; and whether there are more.
+    pub async fn differing_keys(
+        &mut self,
+        lane: &LaneHandle,
+        table: TableId,
+        range: &Range,
+        most: usize,
+    ) -> Result<(Vec<Key>, bool)> {
         let differing = self.differing(table, range).await?;
         let changed = lane
             .changed(self.keys.to_ref(), table, self.seen.clone(), self.applied)
@@ -345,8 +379,15 @@ impl Pair {
             .collect();
         let more = keys.len() > most;
         keys.truncate(most);
-        Ok((self.rows(site, table, keys).await?, more))
+        Ok((keys, more))
     }
+}
+
+/// How many of the keys asked for were read.
+pub fn read_of(keys: &[Key], read: &Read) -> usize {
+    let cut = read.cut.as_ref();
+    let at = cut.and_then(|cut| keys.iter().position(|key| *key.parts() == *cut.0));
+    at.unwrap_or(keys.len())
 }
 
 /// How two images of a row differ; none when they do not.

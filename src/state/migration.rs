@@ -4,7 +4,6 @@ use super::people::{People, Present};
 use super::phase::{self, Illegal};
 use super::table::TableState;
 use super::timeline::{self, Line};
-use crate::domain::command::Command;
 use crate::domain::event::{Alert, Body, Event, Fact, PauseReason, Phase, Subject};
 use crate::domain::id::{AlertId, ChunkId, RepairId, Seq, TableId, Token, Who};
 use crate::domain::plan::{Plan, Side};
@@ -174,7 +173,7 @@ pub struct Migration {
     pub pauses: Vec<Pause>,
     /// Whether what was asked to stand still does: asked is not done.
     pub rested: bool,
-    /// Who lifted the operator's pause last, and when: a slip of `P` is undone within ten seconds.
+    /// Who paused it by `P` last, and when: a slip of `P` is undone within ten seconds.
     pub operator_paused: Option<(Who, Tick)>,
     /// The pace that was set; none is as the signals allow.
     pub pace: Option<RowsPerSecond>,
@@ -381,6 +380,9 @@ impl Migration {
                 });
                 self.engine_starts += 1;
                 self.sample.applied = self.sample.applied.max(*applied);
+                // What the last engine measured is not known to hold any more.
+                self.sample.lag = None;
+                self.sample.in_flight = 0;
                 // Consoles hang on one engine's sockets: a new engine knows none of the old one's.
                 self.people = People::default();
                 self.rested = false;
@@ -511,15 +513,14 @@ impl Migration {
                 self.repair_is(*repair, RepairState::Undone);
                 self.touched(chunks);
             }
-            Fact::Accepted { who, command, .. } => {
-                if matches!(command, Command::Pause) {
-                    self.operator_paused = Some((who.clone(), self.tick));
-                }
-            }
-            Fact::Refused { .. } | Fact::Noted { .. } => {}
+            Fact::Accepted { .. } | Fact::Refused { .. } | Fact::Noted { .. } => {}
             Fact::Paused { reason, by } => {
                 if !self.pauses.iter().any(|p| p.reason == *reason) {
-                    self.rested = false;
+                    if *reason == PauseReason::Operator {
+                        self.operator_paused = Some((by.clone(), self.tick));
+                    }
+                    // What rests already rests for the new reason too.
+                    self.rested &= !self.pauses.is_empty();
                     self.pauses.push(Pause {
                         reason: reason.clone(),
                         by: by.clone(),

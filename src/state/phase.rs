@@ -62,7 +62,8 @@ pub fn next(phase: Phase, fact: &Fact) -> Result<Phase, Illegal> {
         }
         Fact::Created { .. } => stays(phase == Plan, "creating the migration"),
         Fact::Made { .. } => stays(
-            matches!(phase, Schema | Copy | CatchUp | Synced),
+            // What was being made when giving up was ordered must be known to be taken away again.
+            matches!(phase, Schema | Copy | CatchUp | Synced | RollingBack),
             "making an object",
         ),
         Fact::Removed { .. } => stays(

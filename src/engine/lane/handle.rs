@@ -2,7 +2,7 @@
 
 use super::reads::{ChunkRead, Ticket};
 use super::watch::{Changed, WatchId};
-use crate::db::{Ddl, Landed, Landing, Ledger, Writer};
+use crate::db::{ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
@@ -27,6 +27,8 @@ pub struct LaneStats {
     pub delivered_changes: u64,
     /// Changes applied since the lane began, as they came (before collapsing).
     pub applied_changes: u64,
+    /// Whether the stream was opened: the source is what it was.
+    pub open: bool,
 }
 
 /// What has landed, and where the stream was then.
@@ -151,6 +153,19 @@ impl LaneHandle {
     /// Makes rows so on the target as they are given, beside the stream: for putting back what a repair replaced.
     pub async fn put(&self, landing: Landing) -> Result<Landed> {
         self.writer.land(landing).await.settled()
+    }
+
+    /// The landed chunks of a table from a number on, as the ledger has them.
+    pub async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>> {
+        self.writer.landed(table, from).await
+    }
+
+    /// Waits until the stream was opened; for ever when the lane ends before that.
+    pub async fn opened(&self) {
+        let mut stats = self.stats.clone();
+        if stats.wait_for(|stats| stats.open).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Runs one statement of the plan's schema on the target.

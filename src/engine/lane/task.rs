@@ -66,6 +66,7 @@ pub struct Lane {
     asks: mpsc::Receiver<Ask>,
     stats: watch::Sender<LaneStats>,
     ticks: u32,
+    opened: bool,
     rested: bool,
 }
 
@@ -126,6 +127,7 @@ impl Lane {
             asks: inbox,
             stats,
             ticks: 0,
+            opened: false,
             rested: false,
         };
         Ok((lane, handle))
@@ -157,7 +159,8 @@ impl Lane {
             }
             self.start(still || ending);
             self.say(still);
-            let taking = !still && !ending && self.core.wants_feed();
+            // That the stream is open is heard in a pause too: whoever looks at rows meanwhile needs it.
+            let taking = (!still || !self.opened) && !ending && self.core.wants_feed();
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if !ending => {}
@@ -240,6 +243,7 @@ impl Lane {
             waiting,
             delivered_changes,
             applied_changes: delivered_changes - waiting,
+            open: self.opened,
         };
         self.stats.send_if_modified(|last| {
             let changed = *last != now;
@@ -335,7 +339,10 @@ impl Lane {
         for taken in 1..=DRAUGHT {
             match next {
                 Some(Fed::Item(item, _share)) => self.core.delivered(item),
-                Some(Fed::Opened) => self.retries.worked(Work::Feed),
+                Some(Fed::Opened) => {
+                    self.opened = true;
+                    self.retries.worked(Work::Feed);
+                }
                 Some(Fed::Broken(fault)) => {
                     self.feeder = None;
                     return self.failed(Work::Feed, fault, &[]);
