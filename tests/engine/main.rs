@@ -3,8 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod differences;
 mod flow;
 mod interrupts;
+mod steering;
 
 /// Not a test by itself: other tests start this file again and land here.
 #[test]
