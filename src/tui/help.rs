@@ -1,6 +1,6 @@
 //! `?` — every key and word, made from the table and the active keymap, filtered by what is typed after `/`.
 
-use super::commands::{ANSWERS, Entry, Group, TABLE};
+use super::commands::{ANSWERS, Entry, Group, Place, TABLE};
 use super::keymap::text;
 use super::lists::matches;
 use super::model::{Picture, Screen, Ui};
@@ -176,6 +176,52 @@ pub fn draw(p: &Picture, area: Rect, buf: &mut Buffer) {
             (x, _) = buf.set_stringn(x.min(end), y, text, room, p.theme.style(*role));
         }
     }
+}
+
+/// All commands as a document: what `assets/keys.md` holds, kept right by a test.
+pub fn document() -> String {
+    let mut out = String::from(
+        "# Keys and words\n\n\
+         Made from the console's table of commands. Lower case looks, capitals act. Every key can be changed under `[keys]` in\n\
+         `tidegate.toml`, by the name in the first column: `pause = [\"P\", \"F9\"]`, `freeze = false`.\n",
+    );
+    for group in Group::ALL {
+        out.push_str(&format!(
+            "\n## {}\n\n| name | keys | word | where | does |\n|---|---|---|---|---|\n",
+            group.label()
+        ));
+        for entry in TABLE.iter().filter(|e| e.group == group) {
+            let code = |texts: &[&str]| {
+                let quoted: Vec<String> = texts.iter().map(|t| format!("`{t}`")).collect();
+                quoted.join(" ")
+            };
+            let place = match entry.place {
+                Place::Everywhere => "everywhere".to_string(),
+                Place::Replaying => "in the past".to_string(),
+                Place::Palette => "palette".to_string(),
+                Place::On(screens) => {
+                    let names: Vec<&str> = screens.iter().map(|s| s.label()).collect();
+                    names.join(", ")
+                }
+            };
+            let words: Vec<String> = entry.words.iter().map(|w| format!(":{w}")).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let arg = entry.arg.replace('|', "\\|");
+            let arg = if arg.is_empty() {
+                arg
+            } else {
+                format!(" {arg}")
+            };
+            out.push_str(&format!(
+                "| {} | {} | {}{arg} | {place} | {} |\n",
+                entry.id,
+                code(entry.keys),
+                code(&words),
+                entry.help
+            ));
+        }
+    }
+    out
 }
 
 /// `:keys` — what was wrong with `[keys]`, what it changed, and which letters are free.

@@ -129,7 +129,7 @@ impl Palette {
         let answered = super::commands::ANSWERS.iter().any(|(w, _)| *w == word);
         let selected = matching(text).get(self.selected).copied();
         match selected {
-            Some(entry) if !(known && self.selected == 0) && !answered => {
+            Some(entry) if (!known || self.selected > 0) && !answered => {
                 let rest = text.split_once(' ').map_or("", |(_, rest)| rest);
                 let first = entry.words.first().copied().unwrap_or_default();
                 format!("{first} {rest}").trim_end().to_string()

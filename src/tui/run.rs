@@ -19,7 +19,7 @@ use crate::tap::{Ask, QueryId, Tap, Tapped};
 use crossterm::event::Event as Key;
 use futures_util::FutureExt as _;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Rect, Size};
+use ratatui::layout::Rect;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -160,3 +160,17 @@ fn remapped_keys_work_and_the_old_ones_do_not() {
         matches!(&desk.ui.popup, Some(Popup::Text(_, lines, _)) if lines.iter().any(|l| l.contains("pause: F9")))
     );
 }
+
+#[test]
+fn the_document_is_what_the_table_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/keys.md");
+    let made = tidegate::tui::help::document();
+    if std::env::var_os("TIDEGATE_WRITE").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        kept == made,
+        "assets/keys.md is old: run this test with TIDEGATE_WRITE=1"
+    );
+}

@@ -57,10 +57,9 @@ pub fn theme(wish: Wish, env: impl Fn(&str) -> Option<String>) -> Theme {
         }
     };
     // Text is "foreground;background" in the terminal's sixteen; 7 and 15 are white.
-    let background = set("COLORFGBG").and_then(|v| v.rsplit(';').next().map(str::to_string));
-    let light = wish
-        .light
-        .unwrap_or_else(|| matches!(background.as_deref(), Some("7" | "15")));
+    let background = set("COLORFGBG");
+    let background = background.as_deref().and_then(|v| v.rsplit(';').next());
+    let light = wish.light.unwrap_or(matches!(background, Some("7" | "15")));
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|n| set(n));
     let utf8 = locale.is_some_and(|l| {
         let l = l.to_ascii_lowercase();

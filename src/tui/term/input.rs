@@ -29,8 +29,13 @@ impl Input {
             .read(true)
             .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
             .open(path)?;
+        #[allow(
+            deprecated,
+            reason = "its successor is `unsafe` for types that may lie about their descriptor; a file owns its own"
+        )]
+        let file = AsyncFd::new(file)?;
         Ok(Self {
-            file: AsyncFd::new(file)?,
+            file,
             parser: Parser::default(),
         })
     }

@@ -74,11 +74,7 @@ pub(super) fn control(ui: &mut Ui, act: Act, effects: &mut Vec<Effect>) {
             replay.from = (now, to);
             effects.push(Effect::Seek(To::Moment(to)));
         }
-        Act::Live => {
-            if replay.live {
-                effects.push(Effect::Seek(To::Now));
-            }
-        }
+        Act::Live if replay.live => effects.push(Effect::Seek(To::Now)),
         _ => {}
     }
 }

@@ -24,10 +24,10 @@ pub(super) fn run_line(ui: &mut Ui, scene: Scene, line: &str, effects: &mut Vec<
         return foreign(ui, scene, word, rest);
     };
     // Commands with something behind them are checked like their keys, then done with it.
-    if rest.is_empty() || entry.class.is_some() {
-        if let Err(why) = entry.enabled(&scene.picture(ui)) {
-            return say(ui, Tone::Bad, format!("{}: {why}", entry.label));
-        }
+    if (rest.is_empty() || entry.class.is_some())
+        && let Err(why) = entry.enabled(&scene.picture(ui))
+    {
+        return say(ui, Tone::Bad, format!("{}: {why}", entry.label));
     }
     with_rest(ui, scene, entry, (word, rest), effects);
 }
