@@ -113,7 +113,11 @@ fn without_colours_the_selection_still_shows() {
 #[test]
 fn a_panic_gives_the_terminal_back_before_it_is_told() {
     let dir = tempdir().unwrap();
-    let mut terminal = demo(dir.path(), &[("TIDEGATE_BREAK_ON_LOG", "1")], (100, 30));
+    let mut terminal = demo(
+        dir.path(),
+        &[("TIDEGATE_BREAK_ON_LOG", "1"), ("RUST_BACKTRACE", "0")],
+        (100, 30),
+    );
     terminal.see("WRITES source");
     terminal.press("8");
     let code = terminal.end();
