@@ -1,61 +1,11 @@
 //! The real program, called as people call it.
 
+mod live;
+mod place;
+
+use place::{Place, SHOP};
 use rusqlite::Connection;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-struct Called {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-    fn call(&self, args: &[&str]) -> Called {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(args)
-            .current_dir(self.0.path())
-            .env("XDG_STATE_HOME", self.path("state"))
-            .env_remove("NO_COLOR")
-            .output()
-            .unwrap();
-        Called {
-            code: status.code().unwrap(),
-            out: String::from_utf8(stdout).unwrap(),
-            err: String::from_utf8(stderr).unwrap(),
-        }
-    }
-    fn database(&self, name: &str, sql: &str) -> Connection {
-        let conn = Connection::open(self.path(name)).unwrap();
-        conn.pragma_update(None, "journal_mode", "wal").unwrap();
-        conn.execute_batch(sql).unwrap();
-        conn
-    }
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
-    }
-}
-
-const SHOP: &str = "
-    create table customers(id integer primary key, email text not null);
-    create table orders(id integer primary key, customer integer, total real);
-    create index orders_customer on orders(customer);
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000)
-        insert into customers select i, 'c' || i || '@example.org' from n;
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
-        insert into orders select i, i % 2000, i * 0.5 from n;";
+use std::path::Path;
 
 /// Every command there is, as the program itself lists them.
 fn commands(place: &Place) -> Vec<String> {
