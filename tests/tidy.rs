@@ -207,6 +207,15 @@ fn every_file_is_part_of_the_program() {
     clean(checks::orphans(&files()));
 }
 
+/// `ARCHITECTURE.md` names no file or test that is not there, and leaves no folder of the source out.
+#[test]
+fn the_map_shows_the_country() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = files();
+    let map = include_str!("../ARCHITECTURE.md");
+    clean(checks::mapped(map, &files, |path| root.join(path).exists()));
+}
+
 #[test]
 fn nothing_tells_of_the_machine_it_was_written_on() {
     let mut texts = Vec::new();

@@ -169,6 +169,51 @@ pub fn left_out(files: &[File]) -> Vec<String> {
     out
 }
 
+/// What a map in Markdown says between backticks against what is there: paths, tests by name, and every folder with source.
+pub fn mapped(map: &str, files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut named = Vec::new();
+    for piece in map.split('`').skip(1).step_by(2) {
+        let path = piece.trim_end_matches('/');
+        let is_path = ["src/", "tests/", "benches/", "demo/", "assets/"]
+            .iter()
+            .any(|folder| piece.starts_with(folder));
+        if is_path && !piece.contains(' ') {
+            named.push(path.to_owned());
+            if !exists(path) {
+                out.push(format!("the map names `{piece}`, which is not there"));
+            }
+        }
+        let is_test = piece.matches('_').count() >= 3
+            && piece
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if is_test {
+            let made = format!("fn {piece}(");
+            if !files.iter().any(|f| f.code.contains(&made)) {
+                out.push(format!(
+                    "the map names the test `{piece}`, which is not there"
+                ));
+            }
+        }
+    }
+    let folders: BTreeSet<&str> = files
+        .iter()
+        .filter(|f| !f.test_only)
+        .filter_map(|f| f.path.rsplit_once('/').map(|(folder, _)| folder))
+        .filter(|folder| *folder != "src")
+        .collect();
+    for folder in folders {
+        let shown = named
+            .iter()
+            .any(|n| folder == n || folder.starts_with(&format!("{n}/")));
+        if !shown {
+            out.push(format!("the map does not show {folder}/"));
+        }
+    }
+    out
+}
+
 /// Paths that mean something on one machine only.
 pub fn telling(texts: &[(String, String)]) -> Vec<String> {
     // Put together here, or this file would tell as well.

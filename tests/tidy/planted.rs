@@ -229,6 +229,23 @@ fn a_test_left_out_in_silence_is_found() {
 }
 
 #[test]
+fn a_map_that_is_not_the_country_is_found() {
+    let files = [
+        file("src/a/one.rs", "fn it_holds_for_all() {}"),
+        file("src/a/deep/two.rs", ""),
+        file("src/b/three.rs", ""),
+    ];
+    let there = |path: &str| path == "src/a" || path == "src/a/one.rs";
+    let map = "`src/a/` and `src/a/one.rs`: *`it_holds_for_all`*; `some_name`, `src/a b`";
+    assert_eq!(
+        checks::mapped(map, &files, there),
+        ["the map does not show src/b/"]
+    );
+    let map = "`src/a/`, `src/b/`, `src/a/gone.rs`, `it_held_for_all_once`";
+    assert_eq!(checks::mapped(map, &files, there).len(), 3);
+}
+
+#[test]
 fn a_path_of_one_machine_is_found() {
     let telling = format!("see /{}main for more", "work/");
     let texts = [

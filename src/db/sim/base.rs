@@ -70,6 +70,7 @@ enum Logged {
     },
     Marker(Nonce),
     Truncate(TableId),
+    Schema(TableId),
 }
 
 #[derive(Debug)]
@@ -200,6 +201,18 @@ impl Base {
         self.visible.push(rows);
     }
 
+    /// Gives a table another shape; its rows stay as they are. The stream tells of it.
+    pub fn reshape(&mut self, table: TableId, shape: &str) {
+        if let Ok(rows) = self.table_mut(table) {
+            rows.definition.table.shape = shape.to_owned();
+        }
+        let position = self.next_position();
+        self.log.push(Entry {
+            position,
+            what: Logged::Schema(table),
+        });
+    }
+
     /// Takes tables away.
     pub(super) fn discard(&mut self, gone: impl Fn(&str) -> bool) {
         for tables in [&mut self.committed, &mut self.visible] {
@@ -305,7 +318,7 @@ impl Base {
                     || work.truth.iter().any(row)
                     || work.locks.iter().any(|lock| locks.contains(lock))
             }
-            Logged::Marker(_) | Logged::Truncate(_) => false,
+            Logged::Marker(_) | Logged::Truncate(_) | Logged::Schema(_) => false,
         })
     }
 
@@ -538,7 +551,7 @@ impl Base {
                     .iter()
                     .filter_map(|at| match &self.log[*at].what {
                         Logged::Txn { head, .. } => head.xid,
-                        Logged::Marker(_) | Logged::Truncate(_) => None,
+                        Logged::Marker(_) | Logged::Truncate(_) | Logged::Schema(_) => None,
                     });
                 let mut xip: Vec<u64> = hidden.chain(self.open.iter().copied()).collect();
                 xip.sort_unstable();
@@ -585,6 +598,7 @@ impl Base {
         match &entry.what {
             Logged::Marker(nonce) => return Some(Item::Marker(*nonce)),
             Logged::Truncate(table) => return Some(Item::Truncate(*table)),
+            Logged::Schema(table) => return Some(Item::Schema(*table)),
             Logged::Txn { head, changes, .. } if self.kind != Kind::DirtyKeys => {
                 return Some(Item::Txn(Txn {
                     head: *head,
@@ -631,7 +645,7 @@ impl Base {
             .take_while(move |entry| entry.position <= upto)
             .flat_map(|entry| match &entry.what {
                 Logged::Txn { truth, .. } => &truth[..],
-                Logged::Marker(_) | Logged::Truncate(_) => &[],
+                Logged::Marker(_) | Logged::Truncate(_) | Logged::Schema(_) => &[],
             })
     }
 }

@@ -51,6 +51,11 @@ impl Base {
         self.applied
     }
 
+    /// Up to where the log may be forgotten.
+    pub fn released(&self) -> Position {
+        self.released
+    }
+
     /// The landed chunks, as they are committed.
     pub fn marks(&self) -> impl Iterator<Item = &crate::db::ChunkMark> {
         self.marks.values()
