@@ -85,6 +85,37 @@ impl Cell {
     }
 }
 
+/// What some chunks come to when one has to stand for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worst {
+    /// The worst state among them; none where there are none.
+    pub state: Option<ChunkState>,
+    /// Rows that differ in all of them.
+    pub differ: u64,
+    /// Age of the compare that is longest ago; none when one of them was never compared, or there are none.
+    pub oldest: Option<Span>,
+}
+
+/// The worst of some chunks. Looked at for every cell of every frame, so without a branch a chunk.
+pub fn worst(cells: &[Cell], now: Tick) -> Worst {
+    let (mut state, mut differ, mut checked) = (0u8, 0u64, u32::MAX);
+    for cell in cells {
+        state = state.max(cell.state as u8);
+        differ += u64::from(cell.differ);
+        checked = checked.min(cell.checked);
+    }
+    let second = (!cells.is_empty())
+        .then_some(checked)
+        .and_then(|c| c.checked_sub(1));
+    Worst {
+        state: (!cells.is_empty())
+            .then(|| ChunkState::from_byte(state))
+            .flatten(),
+        differ,
+        oldest: second.map(|s| now.since(Tick(Span::seconds(u64::from(s)).0))),
+    }
+}
+
 /// Sums over a table's chunks, kept as they change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
@@ -282,6 +313,14 @@ mod tests {
         assert!(chunks.repaired(1));
         assert!(chunks.land(2, Rows(1), 1));
         assert_eq!(chunks.oldest_check(Tick(10_000_000)), None);
+        let all = worst(chunks.cells(), Tick(10_000_000));
+        assert_eq!(
+            (all.state, all.differ, all.oldest),
+            (Some(ChunkState::Repaired), 0, None)
+        );
+        let first = worst(&chunks.cells()[..1], Tick(10_000_000));
+        assert_eq!(first.oldest, Some(Span::seconds(5)));
+        assert_eq!(worst(&[], Tick(0)).state, None);
         assert_eq!(
             chunks.oldest_compare(Tick(10_000_000)),
             Some(Span::seconds(5))

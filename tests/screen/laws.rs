@@ -17,6 +17,7 @@ use tidegate::domain::verdict::{DriftClass, RowDiff};
 use tidegate::state::migration::Migration;
 use tidegate::state::timeline::Mark;
 use tidegate::tui;
+use tidegate::tui::grid::AXIS;
 use tidegate::tui::model::{
     ColourBy, Loaded, Notice, Now, Overlay, Picture, Popup, Replay, Screen, TableOrder, Tone, Ui,
 };
@@ -322,6 +323,45 @@ fn ascii_means_ascii() {
                 }
             }
         }
+    }
+}
+
+/// However many chunks a cell stands for, one that differs shows, where the keys would find it, and nowhere else.
+#[test]
+fn one_bad_chunk_in_a_cell_shows() {
+    let story = &STORIES.iter().find(|(n, _)| *n == "copying").unwrap().1;
+    let table = story.state.table(ORDERS).unwrap();
+    let differing: Vec<u32> = (0..table.chunks.len())
+        .filter(|no| table.chunks.get(*no).is_some_and(|c| c.differ() > 0))
+        .collect();
+    assert_eq!(differing.len(), 6);
+    for (w, h) in [(60, 15), (80, 24), (120, 36), (200, 60), (300, 110)] {
+        let camera = Camera::new(w, h).on(Screen::Map).with(|ui| {
+            ui.map.table = Some(ORDERS);
+            ui.map.chunk = 0;
+        });
+        let ui = camera.at(story);
+        let grid = tidegate::tui::scope::map_grid(&Picture::of(&story.state, &ui)).unwrap();
+        let shot = camera.shoot(story);
+        let top = (0..h).find(|y| shot[(0, *y)].symbol() == "▸").unwrap();
+        let mut places: Vec<(u16, u16)> = differing
+            .iter()
+            .map(|no| grid.place(*no).unwrap())
+            .map(|(column, line)| (AXIS + column as u16 * grid.wide, top + line as u16))
+            .collect();
+        places.sort_by_key(|(x, y)| (*y, *x));
+        places.dedup();
+        let right = AXIS + grid.columns as u16 * grid.wide;
+        let bottom = top + grid.lines as u16;
+        let drawn: Vec<(u16, u16)> = (top..bottom)
+            .flat_map(|y| (AXIS..right).step_by(grid.wide.into()).map(move |x| (x, y)))
+            .filter(|(x, y)| shot[(*x, *y)].symbol() == "◆")
+            .collect();
+        assert_eq!(drawn, places, "at {w}x{h}, {} chunks a cell", grid.per_cell);
+        // What is not compared is never drawn as equal: the unchecked tail begins where it begins.
+        let (column, line) = grid.place(2_400).unwrap();
+        let cell = (AXIS + column as u16 * grid.wide, top + line as u16);
+        assert_eq!(shot[cell].symbol(), "▓", "at {w}x{h}");
     }
 }
 

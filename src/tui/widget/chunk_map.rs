@@ -2,7 +2,7 @@
 //! thousand still shows.
 
 use crate::domain::unit::{Rows, Span, Tick};
-use crate::state::chunks::{ChunkState, Chunks};
+use crate::state::chunks::{ChunkState, Chunks, worst};
 use crate::tui::grid::Grid;
 use std::ops::Range;
 
@@ -63,27 +63,21 @@ pub fn pixels(chunks: &Chunks, copying: &[u32], grid: &Grid, now: Tick) -> Vec<P
 fn pixel(chunks: &Chunks, copying: &[u32], range: Range<u32>, now: Tick) -> Pixel {
     let all = chunks.cells();
     let from = (range.start as usize).min(all.len());
-    let to = (range.end as usize).min(all.len());
-    let landed = &all[from..to];
-    let mut shade = if (landed.len() as u32) < range.end - range.start {
-        Shade::Pending
-    } else {
-        Shade::Equal
-    };
-    let mut differ = 0u32;
-    let mut age = (shade == Shade::Equal).then_some(Span::ZERO);
-    for cell in landed {
-        shade = shade.max(cell.state().into());
-        differ = differ.saturating_add(cell.differ());
-        age = match (age, cell.age(now)) {
-            (Some(a), Some(b)) => Some(a.max(b)),
-            _ => None,
-        };
+    let to = (range.end as usize).clamp(from, all.len());
+    let landed = worst(&all[from..to], now);
+    let whole = to - from == (range.end - range.start) as usize;
+    let mut shade = landed.state.map_or(Shade::Pending, Shade::from);
+    if !whole {
+        shade = shade.max(Shade::Pending);
     }
     if copying.iter().any(|no| range.contains(no)) {
         shade = shade.max(Shade::Copying);
     }
-    Pixel { shade, differ, age }
+    Pixel {
+        shade,
+        differ: u32::try_from(landed.differ).unwrap_or(u32::MAX),
+        age: landed.oldest.filter(|_| whole),
+    }
 }
 
 /// What is known of a stretch of chunks, for the lines below the map.
