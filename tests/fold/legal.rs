@@ -29,7 +29,7 @@ const FACTS: [(&str, &str, &str); 36] = [
     ("engine-started",     "xxxxxxxxxxxx", ""),
     ("engine-parked",      "xxxxxxxxxxxx", ""),
     ("plan-changed",       "xxxxxxxx.x.x", "changing the plan"),
-    ("made",               ".xxxx.......", "making an object"),
+    ("made",               ".xxxx....x..", "making an object"),
     ("removed",            ".......xxxx.", "removing an object"),
     ("table-sized",        "xxx.........", "sizing a table"),
     ("chunk-landed",       "..x.........", "landing a chunk"),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What changes with every commit: size and times of the file and of its write-ahead log. A checkpoint changes the stamp too:
+/// What changes with every commit: size and time of the file and of its write-ahead log. A checkpoint changes the stamp too:
 /// an equal one means that nobody committed (as finely as the file system keeps time), another one only that somebody may
 /// have. None when there is no file.
 ///
@@ -24,14 +24,12 @@ pub fn identity(path: &Path) -> Option<String> {
 fn part(path: &Path) -> Option<String> {
     let meta = std::fs::metadata(path).ok()?;
     Some(format!(
-        "{}:{}:{}:{}.{:09}:{}.{:09}",
+        "{}:{}:{}:{}.{:09}",
         meta.dev(),
         meta.ino(),
         meta.size(),
         meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec()
+        meta.mtime_nsec()
     ))
 }
 
