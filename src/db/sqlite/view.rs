@@ -153,6 +153,10 @@ impl View for SqliteView {
     }
 
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>> {
+        if range.lo.is_none() && range.hi.is_none() {
+            // A statement without a bound has no place for the key either.
+            return Ok(vec![true; keys.len()]);
+        }
         let (range, keys) = (range.clone(), keys.to_vec());
         self.read(table, "place keys in a range", move |conn, sql| {
             let mut statement = conn.prepare_cached(&sql.inside(&range))?;
