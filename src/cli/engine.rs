@@ -248,7 +248,10 @@ async fn follow(
             continue;
         }
         tokio::select! {
-            changed = head.changed() => if changed.is_err() { return Ok(std::future::pending().await) },
+            changed = head.changed() => if changed.is_err() {
+                // The engine has ended: its own end is what counts.
+                std::future::pending::<()>().await;
+            },
             _ = timer.tick() => {
                 let progress = headless::progress(&state);
                 if !json && progress != last_progress && state.seq > Seq(0) {

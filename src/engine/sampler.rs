@@ -81,7 +81,7 @@ impl Sampler {
                     continue;
                 }
             };
-            if turn % 4 == 0 {
+            if turn.is_multiple_of(4) {
                 match self.site.target.pulse(&self.site.plan).await {
                     Ok(pulse) => target = pulse,
                     Err(fault) => {
@@ -118,7 +118,7 @@ impl Sampler {
                 copied: progress.rows,
                 bytes: progress.bytes,
                 verified: *self.verified.borrow(),
-                stats: stats.clone(),
+                stats,
             };
             let since = points.front().cloned().unwrap_or_else(|| point.clone());
             points.push_back(point.clone());

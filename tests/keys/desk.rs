@@ -58,7 +58,7 @@ impl Desk {
 
     /// Time goes by and the engine is heard.
     pub fn wait(&mut self, span: Span) -> &mut Self {
-        self.run = self.run + span;
+        self.run += span;
         self.story.wait(span);
         self.tell(Msg::Heard);
         self.tell(Msg::Tick)
@@ -66,7 +66,7 @@ impl Desk {
 
     /// Time goes by in silence.
     pub fn silence(&mut self, span: Span) -> &mut Self {
-        self.run = self.run + span;
+        self.run += span;
         self.story.wait(span);
         self.tell(Msg::Tick)
     }

@@ -4,6 +4,10 @@
 #[path = "nights.rs"]
 mod nights;
 
+#[allow(
+    unused_imports,
+    reason = "the screens use it, the keys do not: both read the same story"
+)]
 pub use nights::order_row;
 use tidegate::domain::command::{Command, Pace, Role};
 use tidegate::domain::event::{Alert, Body, Event, Fact, PauseReason, Phase, Severity, Subject};

@@ -1,4 +1,8 @@
 //! An engine in a process of its own, to be killed.
+#![expect(
+    clippy::exit,
+    reason = "a child ends with the code that the test asks for, at once"
+)]
 
 use super::{Settings, World, me, person};
 use serde::{Deserialize, Serialize};

@@ -75,6 +75,7 @@ impl Rig {
             journal,
             state: Arc::default(),
             told,
+            hanging: Vec::new(),
         };
         let inboxes = (
             snapshot_asks,
@@ -136,6 +137,8 @@ struct Engine {
     journal: Journal,
     state: Arc<Migration>,
     told: mpsc::Sender<Request>,
+    /// Answers that never come.
+    hanging: Vec<oneshot::Sender<Reply>>,
 }
 
 type Inboxes = (
@@ -161,7 +164,7 @@ impl Engine {
                     })]).await;
                     // A request with this reason hangs, as one would on a busy engine.
                     if request.reason.as_deref() == Some("hang") {
-                        std::mem::forget(reply);
+                        self.hanging.push(reply);
                     } else {
                         let _ = reply.send(Reply::Accepted { seq });
                     }

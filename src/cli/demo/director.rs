@@ -85,7 +85,7 @@ impl<'a> Director<'a> {
         let mut client =
             Client::attach(self.stage.dir().socket(), Greeting::new(role, from)).await?;
         let mut counting =
-            witness::Running::new(&crate::demo::app::ack::path(&self.stage.control()));
+            witness::Running::new(crate::demo::app::ack::path(&self.stage.control()));
         let began = Instant::now();
         let mut timer = tokio::time::interval(LOOK);
         let (mut counted_at, mut told_at) = (began, began);

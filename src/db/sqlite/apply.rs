@@ -17,6 +17,7 @@ use crate::domain::id::TableId;
 use crate::domain::value::Row;
 use rusqlite::Connection;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Applies inside the caller's transaction.
@@ -29,8 +30,8 @@ pub(super) fn apply(
     let log = || batch.log.iter().flat_map(|txn| &txn.changes);
     let mut tables = HashMap::new();
     for change in batch.net.iter().chain(log()) {
-        if !tables.contains_key(&change.table) {
-            tables.insert(change.table, made.get(change.table)?);
+        if let Entry::Vacant(vacant) = tables.entry(change.table) {
+            vacant.insert(made.get(change.table)?);
         }
     }
     savepoint(conn, |conn| {
