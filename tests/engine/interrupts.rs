@@ -330,14 +330,16 @@ impl Story {
                     act(&self.world);
                 }
                 Act::Again(act) => act(&self.world),
-                Act::Replan => {
+                // Once: its engine must live to read the new plan, whatever is still known of the one before.
+                Act::Replan if !once => {
+                    once = true;
                     if let Some(engine) = self.engine.take() {
                         engine.kill();
                     }
                     self.world.set.hash = "second".into();
                     self.world.set.max_age = Span::seconds(2);
                 }
-                Act::Outside(_) | Act::LockUndo(_) | Act::Wait => {}
+                Act::Outside(_) | Act::Replan | Act::LockUndo(_) | Act::Wait => {}
             }
             acted = Some((Instant::now(), self.lives));
         }
