@@ -21,7 +21,14 @@ const CLOSE_BUDGET: Span = Span::seconds(5);
 /// Target: ledger, tables with their key, the gate closed over them. Source: change capture. Then the stream begins.
 ///
 /// Capture comes last, so that it costs the application nothing before all else is known to work.
+///
+/// What was on the target before is recorded first, and nothing is made in the same run: this is started again once that record
+/// is durable. An engine that was killed between making a table and recording what had been there would take the table for
+/// somebody else's, and never drop it.
 pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
+    let Some(there) = there_before(made) else {
+        return look(site).await;
+    };
     let survey = site.retry(|| site.source.survey()).await?;
     site.retry(|| async {
         site.target
@@ -34,7 +41,6 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
     if let Some((table, no, _)) = writer.ledger().await?.last.first() {
         return Err(ahead(&site.plan.name, *table, *no));
     }
-    let there = there_before(site, made).await?;
     for (id, table) in site.plan.ids().filter(|(_, t)| t.key().is_some()) {
         if site.stop.is_cancelled() {
             return Err(stopped());
@@ -126,26 +132,27 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
     Ok(())
 }
 
-/// Tables of the plan that were on the target before anything was made there: they are never dropped. Looked at once and
-/// recorded, because an engine that was killed here finds its own tables there.
-async fn there_before(site: &Site, made: &[(Side, String)]) -> Result<BTreeSet<String>> {
+/// Tables of the plan that were on the target before anything was made there: they are never dropped. None: nobody has
+/// looked yet.
+fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
     let recorded = |what: &String| what.strip_suffix(THERE_BEFORE).map(str::to_string);
-    if made.iter().any(|(_, what)| what == LOOKED) {
-        return Ok(made.iter().filter_map(|(_, what)| recorded(what)).collect());
-    }
+    made.iter()
+        .any(|(_, what)| what == LOOKED)
+        .then(|| made.iter().filter_map(|(_, what)| recorded(what)).collect())
+}
+
+/// Records which tables of the plan are on the target already.
+async fn look(site: &Site) -> Result<()> {
     let survey = site.retry(|| site.target.survey()).await?;
     let names = survey.tables.into_iter().map(|found| found.table.target);
-    let there: BTreeSet<String> = names
-        .filter(|name| site.plan.tables.iter().any(|table| table.target == *name))
-        .collect();
-    for name in &there {
+    for name in names.filter(|name| site.plan.tables.iter().any(|t| t.target == *name)) {
         let what = format!("{name}{THERE_BEFORE}");
         site.tell(Report::Made(Side::Target, what, Span::ZERO))
             .await;
     }
     site.tell(Report::Made(Side::Target, LOOKED.into(), Span::ZERO))
         .await;
-    Ok(there)
+    Ok(())
 }
 
 /// The ledger holds chunks before this migration has copied any: they are another run's, whose journal is elsewhere.
