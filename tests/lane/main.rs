@@ -353,7 +353,7 @@ async fn a_comparison_leaves_out_what_changed_in_between_and_nothing_else() {
         }
         application.stop().await;
         assert!(
-            compared > 500 && left_out > 0,
+            compared > 2_500 && left_out > 0,
             "{kind:?} {compared} {left_out}"
         );
     }
