@@ -122,7 +122,7 @@ async fn one(view: &mut dyn View, id: TableId, key: &Key) -> Result<Option<Row>>
     let read = view
         .rows(id, &Pick::Keys(vec![key.clone()]), BUDGET)
         .await?;
-    Ok(read.rows.into_iter().next())
+    Ok(read.rows.iter().next())
 }
 
 /// Whether the stream has a change of the row that the target has not applied. Nothing is released.

@@ -15,6 +15,7 @@ use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::id::{ChunkId, TableId, Token};
 use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::packed::Packed;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::table::Table;
@@ -148,9 +149,7 @@ pub trait Endpoint: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Read {
     /// The rows, in key order for a range, in any order for keys. Keys that are not there give no row.
-    pub rows: Vec<Row>,
-    /// Their bytes.
-    pub bytes: Bytes,
+    pub rows: Packed,
     /// The first key that was not read any more because of the budget; at least one row is always read.
     pub cut: Option<Bound>,
 }
@@ -182,7 +181,7 @@ pub trait View: Send {
         after: Option<&Bound>,
         rows: Rows,
     ) -> Result<Option<Bound>>;
-    /// Reads rows, at most `budget` bytes of them (but at least one).
+    /// Reads rows, at most `budget` bytes of them packed (but at least one).
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read>;
     /// Which of these keys lie inside the range, by the database's own order.
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>>;
@@ -223,7 +222,7 @@ pub struct Landing {
     pub mark: Option<ChunkMark>,
     /// Rows to put there. A row whose key is there already is replaced. Shared with the lane, which holds the stream back
     /// from their keys meanwhile.
-    pub rows: Arc<Vec<Row>>,
+    pub rows: Arc<Packed>,
     /// Keys that must not be there (a repair of rows that only the target has). Never a whole range.
     pub gone: Vec<Key>,
     /// Whether the images that are replaced or removed are to be handed back, for undo.

@@ -153,7 +153,7 @@ impl Copier {
         let barrier = view.barrier().await?;
         let pick = Pick::Range(range.clone());
         let read = view.rows(chunk.table, &pick, Bytes(u64::MAX)).await?;
-        let seen = view.seen().clone();
+        let (seen, bytes) = (view.seen().clone(), read.rows.bytes());
         let taken = ChunkRead {
             table: chunk.table,
             seen,
@@ -167,7 +167,7 @@ impl Copier {
             intent,
             read: taken,
             range,
-            bytes: read.bytes,
+            bytes,
             cut: false,
         })
     }
@@ -186,7 +186,7 @@ impl Copier {
                 self.site.plan.backfill.chunk_bytes,
             )
             .await?;
-        let cut = read.cut.is_some();
+        let (cut, bytes) = (read.cut.is_some(), read.rows.bytes());
         if cut {
             range.hi = read.cut;
         }
@@ -203,7 +203,7 @@ impl Copier {
             intent,
             read: taken,
             range,
-            bytes: read.bytes,
+            bytes,
             cut,
         })
     }

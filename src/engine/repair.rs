@@ -125,7 +125,7 @@ impl Repairer {
         let count = read_of(keys, &read);
         let mut rows: HashMap<Key, Row> = read
             .rows
-            .into_iter()
+            .iter()
             .map(|row| (plan.key_of(&row), row))
             .collect();
         let before: Vec<(Key, Option<Row>)> = keys[..count]

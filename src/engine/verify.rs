@@ -14,6 +14,7 @@ use crate::db::{Read, View};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick, Range};
+use crate::domain::packed::Packed;
 use crate::domain::position::{Position, Seen};
 use crate::domain::unit::{Bytes, Rows, RowsPerSecond};
 use crate::domain::value::Row;
@@ -325,17 +326,15 @@ impl Pair {
             .plan
             .table(table)
             .ok_or_else(|| Fault::new(Kind::Usage, "no such table"))?;
-        let by_key = |rows: Vec<Row>| -> HashMap<Key, Row> {
-            rows.into_iter()
-                .map(|row| (plan.key_of(&row), row))
-                .collect()
+        let by_key = |rows: &Packed| -> HashMap<Key, Row> {
+            rows.iter().map(|row| (plan.key_of(&row), row)).collect()
         };
         let pick = Pick::Keys(keys.clone());
         let source = self.source.rows(table, &pick, DETAIL_BYTES).await?;
         let target = self.target.rows(table, &pick, DETAIL_BYTES).await?;
         // A key that one side had no room left for says nothing about the other.
         let both = read_of(&keys, &source).min(read_of(&keys, &target));
-        let (mut source, mut target) = (by_key(source.rows), by_key(target.rows));
+        let (mut source, mut target) = (by_key(&source.rows), by_key(&target.rows));
         let mut diffs = Vec::new();
         for key in keys.into_iter().take(both) {
             let (source, target) = (source.remove(&key), target.remove(&key));

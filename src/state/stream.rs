@@ -7,10 +7,11 @@
 use crate::domain::change::{Change, Image, Txn, merge};
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Pick};
+use crate::domain::packed::Packed;
 use crate::domain::table::Table;
 use crate::domain::value::{Row, Value};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// The rows of one read, while the changes that the read did not see are laid over them, in commit order.
 ///
@@ -21,9 +22,11 @@ use std::collections::{HashMap, HashSet};
 /// The key index is built at the first change that is laid over: a copy without writes beside it never pays for it.
 #[derive(Debug)]
 pub struct Fold {
-    rows: Vec<Row>,
+    rows: Packed,
     keys: Option<HashMap<Key, usize>>,
-    absent: HashSet<usize>,
+    /// What changes made of the row at a place: none, where it is not there. Keys that were asked for and not read lie behind
+    /// the rows.
+    changed: BTreeMap<usize, Option<Row>>,
     asked: Vec<Key>,
 }
 
@@ -31,18 +34,18 @@ pub struct Fold {
 #[derive(Debug, Default, PartialEq)]
 pub struct Folded {
     /// Rows that are there.
-    pub rows: Vec<Row>,
+    pub rows: Packed,
     /// Keys of the pick that are not there. Always empty for a range.
     pub gone: Vec<Key>,
 }
 
 impl Fold {
     /// Starts with the rows of a read of `pick`.
-    pub fn over(rows: Vec<Row>, pick: &Pick) -> Self {
+    pub fn over(rows: Packed, pick: &Pick) -> Self {
         Self {
             rows,
             keys: None,
-            absent: HashSet::new(),
+            changed: BTreeMap::new(),
             asked: match pick {
                 Pick::Range(_) => Vec::new(),
                 Pick::Keys(keys) => keys.clone(),
@@ -55,18 +58,22 @@ impl Fold {
         let Some(&at) = self.index(table).get(key) else {
             return;
         };
-        match image {
-            Image::Inserted(row) | Image::Present(row) => {
-                self.rows[at] = row.clone();
-                self.absent.remove(&at);
+        let there = match self.changed.get(&at) {
+            Some(row) => row.is_some(),
+            None => true,
+        };
+        let now = match image {
+            Image::Inserted(row) | Image::Present(row) => Some(row.clone()),
+            Image::Updated(row) if there => Some(row.clone()),
+            Image::Partial(cells) if there => {
+                let before = self.changed.remove(&at).flatten();
+                let mut row = before.unwrap_or_else(|| self.rows.row(at));
+                merge(&mut row, cells);
+                Some(row)
             }
-            Image::Updated(_) | Image::Partial(_) if self.absent.contains(&at) => {}
-            Image::Updated(row) => self.rows[at] = row.clone(),
-            Image::Partial(cells) => merge(&mut self.rows[at], cells),
-            Image::Gone => {
-                self.absent.insert(at);
-            }
-        }
+            Image::Updated(_) | Image::Partial(_) | Image::Gone => None,
+        };
+        self.changed.insert(at, now);
     }
 
     /// The rows as they are now.
@@ -74,49 +81,46 @@ impl Fold {
         if !self.asked.is_empty() {
             self.index(table);
         }
-        if self.absent.is_empty() {
+        if self.changed.is_empty() {
             return Folded {
                 rows: self.rows,
                 gone: Vec::new(),
             };
         }
+        let absent = |at| self.changed.get(at).is_some_and(Option::is_none);
         let gone = match &self.keys {
-            Some(keys) if !self.asked.is_empty() => self
+            Some(keys) => self
                 .asked
                 .iter()
-                .filter(|key| keys.get(key).is_none_or(|at| self.absent.contains(at)))
+                .filter(|key| keys.get(key).is_none_or(absent))
                 .cloned()
                 .collect(),
-            _ => Vec::new(),
+            None => Vec::new(),
         };
-        let rows = self
-            .rows
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| !self.absent.contains(at))
-            .map(|(_, row)| row)
-            .collect();
-        Folded { rows, gone }
+        let changed = self.changed.iter().map(|(at, row)| (*at, row.as_ref()));
+        Folded {
+            rows: self.rows.with(changed),
+            gone,
+        }
     }
 
     fn index(&mut self, table: &Table) -> &HashMap<Key, usize> {
         let Self {
             rows,
             keys,
-            absent,
+            changed,
             asked,
         } = self;
         keys.get_or_insert_with(|| {
-            let mut index: HashMap<Key, usize> = rows
-                .iter()
-                .enumerate()
-                .map(|(at, row)| (table.key_of(row), at))
+            let mut index: HashMap<Key, usize> = (0..rows.len())
+                .map(|at| (table.key_in(rows, at), at))
                 .collect();
+            let mut behind = rows.len();
             for key in asked.iter() {
                 if !index.contains_key(key) {
-                    index.insert(key.clone(), rows.len());
-                    absent.insert(rows.len());
-                    rows.push(Row::default());
+                    index.insert(key.clone(), behind);
+                    changed.insert(behind, None);
+                    behind += 1;
                 }
             }
             index
@@ -235,7 +239,7 @@ mod tests {
     use crate::domain::position::{Head, Position};
     use crate::domain::table::{Column, KeySpec, Mode};
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::collections::HashSet;
 
     fn table() -> Table {
         let column = |name: &str| Column {
@@ -410,15 +414,21 @@ mod tests {
 
     #[test]
     fn a_range_never_gains_a_key_its_read_did_not_have() {
-        let mut fold = Fold::over(vec![row(1, 0, 0)], &Pick::Range(Range::default()));
+        let mut fold = Fold::over(
+            [row(1, 0, 0)].iter().collect(),
+            &Pick::Range(Range::default()),
+        );
         fold.lay(&table(), &key(2), &Image::Inserted(row(2, 5, 5)));
         fold.lay(&table(), &key(3), &Image::Present(row(3, 5, 5)));
-        assert_eq!(fold.finish(&table()).rows, vec![row(1, 0, 0)]);
+        assert_eq!(fold.finish(&table()).rows, [row(1, 0, 0)].iter().collect());
     }
 
     #[test]
     fn no_change_means_no_index() {
-        let fold = Fold::over(vec![row(1, 0, 0)], &Pick::Range(Range::default()));
+        let fold = Fold::over(
+            [row(1, 0, 0)].iter().collect(),
+            &Pick::Range(Range::default()),
+        );
         assert!(fold.keys.is_none());
         assert_eq!(fold.finish(&table()).rows.len(), 1);
     }

@@ -50,7 +50,7 @@ fn batch(upto: Position, net: Vec<Change>) -> Batch {
 async fn ready(ground: &impl Ground) -> (Pair, Box<dyn Writer>, Position) {
     let pair = ground.pair(&[ITEMS, NOTES]).await;
     let writer = pair.install().await;
-    let rows = (0..6).map(|n| item(n, &format!("name {n}"), n)).collect();
+    let rows = (0..6).map(|n| item(n, &format!("name {n}"), n));
     writer
         .land(landing(ITEMS_ID, rows))
         .await

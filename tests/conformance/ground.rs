@@ -142,13 +142,13 @@ pub async fn rows(view: &mut dyn View, id: TableId) -> Vec<Row> {
         .await
         .unwrap();
     assert_eq!(read.cut, None);
-    read.rows
+    read.rows.iter().collect()
 }
 
-pub fn landing(table: TableId, rows: Vec<Row>) -> Landing {
+pub fn landing(table: TableId, rows: impl IntoIterator<Item = Row>) -> Landing {
     Landing {
         table,
-        rows: Arc::new(rows),
+        rows: Arc::new(rows.into_iter().collect()),
         ..Landing::default()
     }
 }

@@ -97,10 +97,10 @@ pub async fn large_rows_survive(ground: &impl Ground) {
     loop {
         let pick = tidegate::domain::key::Pick::Range(range.clone());
         let read = view.rows(NOTES_ID, &pick, Bytes(1_000_000)).await.unwrap();
-        assert!(read.bytes.0 < 9_000_000, "one row at a time");
+        assert!(read.rows.bytes().0 < 9_000_000, "one row at a time");
         pieces += 1;
         writer
-            .land(landing(NOTES_ID, read.rows))
+            .land(landing(NOTES_ID, read.rows.iter()))
             .await
             .settled()
             .unwrap();

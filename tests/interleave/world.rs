@@ -576,7 +576,7 @@ impl World {
                     ticket,
                     ChunkRead {
                         table,
-                        rows: view.rows(table, &pick),
+                        rows: view.rows(table, &pick).iter().collect(),
                         seen: view.seen,
                         barrier,
                         pick,

@@ -114,7 +114,7 @@ impl Bed {
                 let rows = all_rows(&mut *view, id).await;
                 let landing = Landing {
                     table: id,
-                    rows: Arc::new(rows),
+                    rows: Arc::new(rows.iter().collect()),
                     ..Landing::default()
                 };
                 writer.land(landing).await.settled().unwrap();
@@ -163,5 +163,5 @@ pub async fn all_rows(view: &mut dyn View, table: TableId) -> Vec<tidegate::doma
         .await
         .unwrap();
     assert_eq!(read.cut, None);
-    read.rows
+    read.rows.iter().collect()
 }

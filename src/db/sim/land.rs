@@ -79,7 +79,7 @@ impl Base {
         let keys = landing
             .rows
             .iter()
-            .map(|row| self.key_of(landing.table, row));
+            .map(|row| self.key_of(landing.table, &row));
         let touched: Vec<(TableId, Key)> = keys
             .chain(landing.gone.iter().cloned())
             .map(|key| (landing.table, key))
@@ -116,8 +116,8 @@ impl Base {
             }
         }
         for row in landing.rows.iter() {
-            let key = self.key_of(table, row);
-            let put = self.write(table, &key, Some(row.clone()));
+            let key = self.key_of(table, &row);
+            let put = self.write(table, &key, Some(row));
             let old = put.map_err(|_| no_table())?;
             if slack == Slack::PlainInsert && old.is_some() {
                 return Err(violated("primary key"));
@@ -129,7 +129,7 @@ impl Base {
             }
         }
         for row in landing.rows.iter() {
-            self.unique(table, row)?;
+            self.unique(table, &row)?;
         }
         Ok(landed)
     }

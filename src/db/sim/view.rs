@@ -11,7 +11,7 @@ use crate::domain::id::TableId;
 use crate::domain::key::{Bound, Key, Pick, Range};
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::{Bytes, Rows};
-use crate::domain::value::{Value, row_weight};
+use crate::domain::value::Value;
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -81,13 +81,12 @@ impl View for SimView {
         let stored = self.table(table)?;
         let mut read = Read::default();
         for row in stored.pick(pick) {
-            let weight = Bytes(row_weight(row));
-            if !read.rows.is_empty() && read.bytes + weight > budget {
+            read.rows.push(row);
+            if read.rows.len() > 1 && read.rows.bytes() > budget {
+                read.rows.pop();
                 read.cut = Some(stored.definition.table.bound_of(row));
                 break;
             }
-            read.bytes += weight;
-            read.rows.push(row.clone());
         }
         Ok(read)
     }

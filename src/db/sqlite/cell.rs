@@ -7,34 +7,36 @@
 //! another declared type (`PRAGMA writable_schema`): it changes class on the way, and the verifier shows it.
 
 use crate::db::canon::RowHasher;
+use crate::domain::packed::{Cell, Packed};
 use crate::domain::value::{Row, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, Statement, ToSql};
 
-/// A value on its way into a statement, borrowed.
-pub(super) struct Cell<'a>(pub(super) &'a Value);
-
 impl ToSql for Cell<'_> {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Integer(i) => ValueRef::Integer(*i),
-            Value::Real(r) => ValueRef::Real(*r),
-            Value::Text(bytes) => ValueRef::Text(bytes),
-            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Cell::Null => ValueRef::Null,
+            Cell::Integer(i) => ValueRef::Integer(i),
+            Cell::Real(r) => ValueRef::Real(r),
+            Cell::Text(bytes) => ValueRef::Text(bytes),
+            Cell::Blob(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
 
-/// A value out of a statement.
-pub(super) fn value(cell: ValueRef<'_>) -> Value {
-    match cell {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(i) => Value::Integer(i),
-        ValueRef::Real(r) => Value::Real(r),
-        ValueRef::Text(bytes) => Value::Text(bytes.into()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
+fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(i) => Cell::Integer(i),
+        ValueRef::Real(r) => Cell::Real(r),
+        ValueRef::Text(bytes) => Cell::Text(bytes),
+        ValueRef::Blob(bytes) => Cell::Blob(bytes),
     }
+}
+
+/// A value out of a statement.
+pub(super) fn value(value: ValueRef<'_>) -> Value {
+    cell(value).into()
 }
 
 /// Cells `from..from + count` of a row.
@@ -47,14 +49,23 @@ pub(super) fn cells(row: &rusqlite::Row<'_>, from: usize, count: usize) -> Resul
     Ok(cells.into_boxed_slice())
 }
 
+/// Adds the first `count` cells of a row to packed ones.
+pub(super) fn pack(rows: &mut Packed, row: &rusqlite::Row<'_>, count: usize) -> Result<()> {
+    for i in 0..count {
+        rows.cell(cell(row.get_ref(i)?));
+    }
+    rows.end_row();
+    Ok(())
+}
+
 /// Binds values to `?first`, `?first+1` …
 pub(super) fn bind<'a>(
     statement: &mut Statement<'_>,
     first: usize,
-    values: impl IntoIterator<Item = &'a Value>,
+    values: impl IntoIterator<Item = impl Into<Cell<'a>>>,
 ) -> Result<()> {
     for (i, value) in values.into_iter().enumerate() {
-        statement.raw_bind_parameter(first + i, Cell(value))?;
+        statement.raw_bind_parameter(first + i, value.into())?;
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ use super::transact::{in_the_way, savepoint};
 use crate::db::{Landed, Landing};
 use crate::domain::fault::Result;
 use crate::domain::key::Key;
+use crate::domain::packed::Packed;
 use crate::domain::plan::Plan;
-use crate::domain::value::{Row, Value};
+use crate::domain::value::Value;
 use rusqlite::Connection;
 
 /// Lands inside the caller's transaction.
@@ -54,24 +55,25 @@ pub(super) fn land(
 fn insert_or_update(
     conn: &Connection,
     sql: &TableSql,
-    rows: &[Row],
+    rows: &Packed,
     keep: bool,
 ) -> rusqlite::Result<Landed> {
     let mut landed = Landed::default();
     let mut table = Statements::new(conn, sql);
-    for row in rows {
-        match table.insert(row) {
+    for at in 0..rows.len() {
+        match table.insert(rows.cells(at)) {
             Ok(()) => {
                 landed.inserted += 1;
                 if keep {
-                    landed.before.push((sql.table().key_of(row), None));
+                    landed.before.push((sql.table().key_in(rows, at), None));
                 }
             }
             Err(error) if in_the_way(&error) => {
+                let row = rows.row(at);
                 if keep {
-                    keep_before(&mut table, row, &mut landed)?;
+                    keep_before(&mut table, &row, &mut landed)?;
                 }
-                if table.update(sql.key_cells(row), row)? == 0 {
+                if table.update(sql.key_cells(&row), &row)? == 0 {
                     // Not its own key is in the way, but another row.
                     return Err(error);
                 }
@@ -86,19 +88,19 @@ fn insert_or_update(
 fn take_out_then_insert(
     conn: &Connection,
     sql: &TableSql,
-    rows: &[Row],
+    rows: &Packed,
     keep: bool,
 ) -> rusqlite::Result<Landed> {
     let mut landed = Landed::default();
     let mut table = Statements::new(conn, sql);
-    for row in rows {
+    for row in rows.iter() {
         if keep {
-            keep_before(&mut table, row, &mut landed)?;
+            keep_before(&mut table, &row, &mut landed)?;
         }
-        landed.updated += u32::from(table.delete(sql.key_cells(row))? > 0);
+        landed.updated += u32::from(table.delete(sql.key_cells(&row))? > 0);
     }
-    for row in rows {
-        table.insert(row)?;
+    for at in 0..rows.len() {
+        table.insert(rows.cells(at))?;
         landed.inserted += 1;
     }
     landed.inserted -= landed.updated;

@@ -2,6 +2,7 @@
 
 use super::cell::{bind, cells};
 use super::sql::TableSql;
+use crate::domain::packed::Cell;
 use crate::domain::value::{Row, Value};
 use rusqlite::{CachedStatement, Connection, Result};
 
@@ -56,7 +57,10 @@ impl<'a> Statements<'a> {
     }
 
     /// Puts a new row there.
-    pub(super) fn insert(&mut self, row: &[Value]) -> Result<()> {
+    pub(super) fn insert<'v>(
+        &mut self,
+        row: impl IntoIterator<Item = impl Into<Cell<'v>>>,
+    ) -> Result<()> {
         let insert = ready(&mut self.insert, self.conn, || self.sql.insert())?;
         bind(insert, 1, row)?;
         insert.raw_execute().map(drop)

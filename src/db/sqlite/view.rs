@@ -1,6 +1,6 @@
 //! One read transaction.
 
-use super::cell::{bind, cells, hash};
+use super::cell::{bind, cells, hash, pack};
 use super::connect::{Db, Pool};
 use super::ddl::TokenKind;
 use super::place::{OrFault, Place};
@@ -14,7 +14,7 @@ use crate::domain::id::TableId;
 use crate::domain::key::{Bound, Key, Pick, Range};
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::{Bytes, Rows};
-use crate::domain::value::{Value, row_weight};
+use crate::domain::value::Value;
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -228,14 +228,11 @@ fn rows_of_range(
     let mut read = Read::default();
     let mut found = statement.raw_query();
     while let Some(row) = found.next()? {
-        let row = cells(row, 0, sql.width())?;
-        let weight = Bytes(row_weight(&row));
-        if !read.rows.is_empty() && read.bytes + weight > budget {
-            read.cut = Some(sql.table().bound_of(&row));
+        pack(&mut read.rows, row, sql.width())?;
+        if read.rows.len() > 1 && read.rows.bytes() > budget {
+            read.cut = read.rows.pop().map(|row| sql.table().bound_of(&row));
             break;
         }
-        read.bytes += weight;
-        read.rows.push(row);
     }
     Ok(read)
 }
@@ -249,16 +246,14 @@ fn rows_of_keys(
     let mut statement = conn.prepare_cached(&sql.row())?;
     let mut read = Read::default();
     for key in keys {
-        if !read.rows.is_empty() && read.bytes >= budget {
+        if !read.rows.is_empty() && read.rows.bytes() >= budget {
             read.cut = Some(Bound(key.parts().into()));
             break;
         }
         bind(&mut statement, 1, key.parts())?;
         let mut found = statement.raw_query();
         if let Some(row) = found.next()? {
-            let row = cells(row, 0, sql.width())?;
-            read.bytes += Bytes(row_weight(&row));
-            read.rows.push(row);
+            pack(&mut read.rows, row, sql.width())?;
         }
     }
     Ok(read)

@@ -6,10 +6,10 @@ use crate::db::{ChunkMark, Landing};
 use crate::domain::change::{Change, Txn};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick};
+use crate::domain::packed::Packed;
 use crate::domain::position::{Barrier, Seen};
 use crate::domain::table::Table;
 use crate::domain::unit::Rows;
-use crate::domain::value::Row;
 use crate::state::stream::Fold;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct ChunkRead {
     /// Which rows these are: all of the range that the view has, or those of the keys that are there.
     pub pick: Pick,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub rows: Packed,
     /// The chunk whose mark lands with them; none for a repair.
     pub chunk: Option<ChunkId>,
     /// Whether the replaced images are handed back, for undo.
@@ -45,7 +45,7 @@ pub(super) struct Held {
     pub at: Index,
     /// Being landed now.
     pub landing: bool,
-    rows: Arc<Vec<Row>>,
+    rows: Arc<Packed>,
     gone: Vec<Key>,
     mark: Option<ChunkMark>,
     keep_before: bool,
@@ -62,7 +62,7 @@ impl Held {
         }
         let (rows, gone) = (&self.rows, &self.gone);
         let keys = self.keys.get_or_insert_with(|| {
-            let there = rows.iter().map(|row| table.key_of(row));
+            let there = (0..rows.len()).map(|at| table.key_in(rows, at));
             there.chain(gone.iter().cloned()).collect()
         });
         changes.any(|change| keys.contains(&change.key))

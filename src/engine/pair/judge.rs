@@ -216,7 +216,7 @@ async fn rows_of(view: &mut dyn View, id: TableId, table: &Table, keys: &[Key]) 
         let read = view
             .rows(id, &Pick::Keys(keys[from..].to_vec()), BUDGET)
             .await?;
-        for row in read.rows {
+        for row in read.rows.iter() {
             images.insert(table.key_of(&row), row);
         }
         let Some(cut) = read.cut else { break };

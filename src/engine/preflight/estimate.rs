@@ -7,7 +7,7 @@ use crate::domain::key::{Pick, Range};
 use crate::domain::plan::{Plan, Side};
 use crate::domain::preflight::Estimate;
 use crate::domain::unit::{Bytes, Rows, RowsPerSecond, Span};
-use crate::domain::value::row_weight;
+use crate::domain::value::Value;
 use crate::engine::clock::Watch;
 use std::sync::Arc;
 
@@ -107,13 +107,12 @@ async fn measure(source: End<'_>, plan: &Arc<Plan>, id: TableId, estimate: &mut 
     let count = read.rows.len() as u64;
     if let Some(spec) = table.key() {
         let keys = read.rows.iter().flat_map(|row| {
-            spec.columns
-                .iter()
-                .filter_map(|at| row.get(usize::from(*at)))
+            let cells = spec.columns.iter();
+            cells
+                .filter_map(|at| row.get(usize::from(*at)).map(Value::weight))
+                .collect::<Vec<_>>()
         });
-        let bytes: u64 = keys
-            .map(|value| row_weight(std::slice::from_ref(value)))
-            .sum();
+        let bytes: u64 = keys.sum();
         estimate.log_per_change = Bytes(LOG_ROW + bytes.checked_div(count).unwrap_or_default());
     }
     if count < ENOUGH || took == Span::ZERO {
