@@ -2,7 +2,7 @@
 
 use crate::config::url::Url;
 use crate::db::Endpoint;
-use crate::db::sqlite;
+use crate::db::{postgres, sqlite};
 use crate::domain::fault::Result;
 use crate::domain::plan::Side;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub async fn open(url: &Url, side: Side) -> Result<Arc<dyn Endpoint>> {
     match url {
         Url::Sqlite(path) => sqlite::open(path, side).await,
+        Url::Postgres(url) => postgres::open(url.expose(), side).await,
     }
 }
 
@@ -21,6 +22,8 @@ pub async fn open(url: &Url, side: Side) -> Result<Arc<dyn Endpoint>> {
 pub fn stamp(url: &Url) -> Option<String> {
     match url {
         Url::Sqlite(path) => sqlite::stamp::stamp(path),
+        // Only a question to the server could tell.
+        Url::Postgres(_) => None,
     }
 }
 
@@ -28,5 +31,6 @@ pub fn stamp(url: &Url) -> Option<String> {
 pub fn identity(url: &Url) -> Option<String> {
     match url {
         Url::Sqlite(path) => sqlite::stamp::identity(path),
+        Url::Postgres(url) => postgres::identity(url.expose()),
     }
 }

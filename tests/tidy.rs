@@ -26,6 +26,7 @@ const LAYERS: &[Unit] = &[
     // L2: the traits and each adapter know the language only; the journal and the databases do not know each other.
     unit("db", &["domain"]),
     unit("db::sqlite", &["domain", "db"]),
+    unit("db::postgres", &["domain", "db"]),
     unit("db::sim", &["domain", "db"]),
     unit("journal", &["domain"]),
     // L3: traits, never adapters.
@@ -40,7 +41,7 @@ const LAYERS: &[Unit] = &[
     unit("attach::server", &["domain", "state", "tap", "attach", "attach::session"]),
     unit("attach::session", &["domain", "state", "tap", "attach", "attach::server", "journal::Reader"]),
     unit("config", &["domain", "db"]),
-    unit("wiring", &["domain", "state", "db", "db::sqlite", "journal", "engine", "tap", "attach", "attach::server", "config"]),
+    unit("wiring", &["domain", "state", "db", "db::sqlite", "db::postgres", "journal", "engine", "tap", "attach", "attach::server", "config"]),
     unit("cli", &[
         "domain", "state", "db", "journal", "engine", "tap", "faces", "tui", "replay", "attach", "attach::server", "config", "wiring",
         "demo",
@@ -67,7 +68,9 @@ const HOMES: &[(&str, &[&str])] = &[
     // The simulated database lets SQLite evaluate an operator's query.
     ("rusqlite", &["src/db/sqlite/", "src/db/sim/query.rs", "src/demo/"]),
     ("tokio_rusqlite", &["src/db/sqlite/"]),
-    ("sqlx", &["src/journal/"]),
+    ("sqlx", &["src/journal/", "src/db/postgres/"]),
+    ("pgwire_replication", &["src/db/postgres/"]),
+    ("pg_walstream", &["src/db/postgres/"]),
     ("clap", &["src/cli.rs", "src/cli/", "src/config/"]),
 ];
 

@@ -291,6 +291,9 @@ fn last_words(exit: engine::Exit, planned: &Planned) -> String {
                 domain::plan::Engine::Sqlite | domain::plan::Engine::Sim => {
                     "the source's change log grows meanwhile, until its disk is full"
                 }
+                domain::plan::Engine::Postgres => {
+                    "the source keeps its WAL for it meanwhile, until its disk is full"
+                }
             };
             format!("{name} is parked; {log}. resume: tidegate run -c {file}")
         }

@@ -5,15 +5,40 @@ use crate::domain::plan::{EndPlan, Engine};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A database that this version can open. It holds no secret: what had one was refused while it was read.
+/// A database that this version can open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Url {
     /// A SQLite file, by its absolute path.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, by a URL as libpq takes it.
+    Postgres(Secret),
+}
+
+/// Text that may hold a password: printed, it has none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text with its password. For the adapter alone.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redact(&self.0))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Url {
-    /// Reads `sqlite:///path`, `sqlite:path` or a plain path; a relative path starts from `base`.
+    /// Reads `sqlite:///path`, `sqlite:path` or a plain path (a relative one starts from `base`), or `postgres://user@host/database`.
     ///
     /// # Errors
     /// A fault without the secret parts of the text: a scheme that this version doesn't know, or no path.
@@ -33,18 +58,25 @@ impl Url {
                 decode(rest)
                     .ok_or_else(|| wrong(format!("{shown} has a \"%\" that encodes nothing")))?
             }
+            Some(("postgres" | "postgresql", rest)) => {
+                if !rest.starts_with("//") || text.contains(char::is_whitespace) {
+                    return Err(wrong(format!("{shown} is no URL"))
+                        .hint("for example postgres://user@host/database"));
+                }
+                return Ok(Self::Postgres(Secret(text.to_owned())));
+            }
             Some((other, _)) if known_later(other).is_some() => {
                 let name = known_later(other).unwrap_or(other);
                 return Err(wrong(format!(
                     "{name} is not in this version of tidegate: {shown}"
                 ))
-                .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
+                .hint("this version moves sqlite:///path/to/file.db and postgres://user@host/database"));
             }
             Some((other, _)) => {
                 return Err(wrong(format!(
                     "tidegate doesn't know databases called \"{other}:\": {shown}"
                 ))
-                .hint("this version moves SQLite files: sqlite:///path/to/file.db"));
+                .hint("this version moves sqlite:///path/to/file.db and postgres://user@host/database"));
             }
             None => text.to_owned(),
         };
@@ -65,6 +97,7 @@ impl Url {
     pub fn engine(&self) -> Engine {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -75,6 +108,7 @@ impl Url {
                 || path.display().to_string(),
                 |name| name.to_string_lossy().into_owned(),
             ),
+            Self::Postgres(url) => host_and_database(&url.0),
         };
         EndPlan {
             engine: self.engine(),
@@ -98,8 +132,23 @@ impl fmt::Display for Url {
                 }
                 Ok(())
             }
+            Self::Postgres(url) => fmt::Display::fmt(url, f),
         }
     }
+}
+
+/// `postgres://user:secret@db1:5432/shop?sslmode=require` → `db1/shop`; a part that isn't there is left out.
+fn host_and_database(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split('?').next().unwrap_or_default();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let (host, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => host,
+    };
+    let parts = [host, database].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// `scheme:rest`, where there is a scheme of two letters or more before the first slash (one letter would be a drive).
@@ -116,7 +165,6 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 
 fn known_later(scheme: &str) -> Option<&'static str> {
     match scheme {
-        "postgres" | "postgresql" | "service" => Some("PostgreSQL"),
         "mysql" => Some("MySQL"),
         "mariadb" => Some("MariaDB"),
         _ => None,
@@ -242,7 +290,7 @@ mod tests {
     fn parsed(text: &str) -> String {
         match Url::parse(text, Path::new("/base")) {
             Ok(Url::Sqlite(path)) => path.display().to_string(),
-            Err(fault) => panic!("{text}: {fault}"),
+            other => panic!("{text}: {other:?}"),
         }
     }
 
@@ -269,10 +317,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_this_version_says_so_without_its_password() {
+    fn nothing_that_is_said_of_a_url_holds_its_password() {
         for (url, name) in [
-            ("postgres://app:s3cret@db1/shop", "PostgreSQL"),
-            ("postgresql://app:s3cret@db1/shop", "PostgreSQL"),
+            ("postgres://app:s3cret@db1/shop", "postgres://app:***@db1/shop"),
+            ("postgresql://db1/shop?password=s3cret", "password=***"),
+            ("postgres:app:s3cret@db1/shop", "is no URL"),
             ("mysql://app:s3c@ret@db1/shop", "MySQL"),
             ("service=shop password=s3cret", ""),
         ] {
@@ -284,6 +333,19 @@ mod tests {
             assert!(told.contains(name), "{told}");
             assert!(!told.contains("s3c"), "{told}");
             assert!(!told.contains("ret@"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_called_by_host_and_database() {
+        for (url, label) in [
+            ("postgres://app:s3c/r@t@db1:5432/shop?sslmode=require", "db1/shop"),
+            ("postgres:///shop?host=/run/postgresql", "shop"),
+            ("postgresql://db1", "db1"),
+        ] {
+            let url = Url::parse(url, Path::new("/base")).unwrap();
+            assert_eq!(url.end().label, label);
+            assert_eq!(url.engine(), Engine::Postgres);
         }
     }
 

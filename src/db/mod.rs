@@ -7,6 +7,7 @@
 //! `Table::target`; a reverse lane swaps the endpoints, not the names.
 
 pub mod canon;
+pub mod postgres;
 pub mod sim;
 pub mod sqlite;
 

@@ -37,6 +37,8 @@ impl Environment {
 pub enum Engine {
     /// SQLite files.
     Sqlite,
+    /// A database of a PostgreSQL server.
+    Postgres,
     /// The deterministic database in memory that tests run on.
     Sim,
 }
@@ -46,6 +48,7 @@ impl Engine {
     pub fn label(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
             Self::Sim => "sim",
         }
     }

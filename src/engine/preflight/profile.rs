@@ -73,9 +73,23 @@ fn census(engine: Engine, table: &str, columns: &[Column]) -> String {
                     "max(case when typeof({name}) in ('text', 'blob') then length(cast({name} as blob)) end)"
                 ));
             }
+            // A column has one type: what is not NULL counts as the text that the server writes.
+            Engine::Postgres => {
+                parts.extend(CLASSES.iter().map(|class| match *class {
+                    "null" => format!("count(*) - count({name})"),
+                    "text" => format!("count({name})"),
+                    _ => "0".to_owned(),
+                }));
+                parts.push(format!("max(octet_length({name}::text))"));
+            }
         }
     }
-    format!("select {} from {}", parts.join(", "), quoted(table))
+    // A PostgreSQL table's name is written as a statement has it.
+    let from = match engine {
+        Engine::Postgres => table.to_owned(),
+        Engine::Sqlite | Engine::Sim => quoted(table),
+    };
+    format!("select {} from {from}", parts.join(", "))
 }
 
 fn quoted(name: &str) -> String {

@@ -1,0 +1,173 @@
+//! Sessions: opened for one kind of work, kept for the next of it, never used again once something was left half done.
+
+use super::place::{OrFault, Place};
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::Side;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{Connection as _, Executor as _};
+use std::str::FromStr as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Sessions that wait to be used again.
+const KEPT: usize = 8;
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// What makes text lose nothing, and a session ours: the same on every connection, the replication one too.
+///
+/// Without a search path, names in what the server writes (of types, of classes) are complete.
+pub(super) const SETTINGS: [(&str, &str); 10] = [
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("xmloption", "content"),
+    ("lc_monetary", "C"),
+    ("search_path", ""),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+];
+
+/// How to reach one database.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    pub(super) place: Arc<Place>,
+    pub(super) options: PgConnectOptions,
+    kept: Arc<Mutex<Vec<PgConnection>>>,
+}
+
+impl Server {
+    /// Reads a URL as libpq does, with its environment and password file.
+    pub(super) fn at(url: &str, side: Side) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            // The parser's error may repeat the text.
+            drop(error);
+            Fault::new(Kind::Usage, format!("the {}'s URL can't be read", side.label()))
+                .code("URL")
+                .hint("for example postgres://user@host/database")
+        })?;
+        let host = match options.get_socket() {
+            Some(path) => path.display().to_string(),
+            None => options.get_host().to_owned(),
+        };
+        let database = options
+            .get_database()
+            .unwrap_or_else(|| options.get_username());
+        let place = Arc::new(Place {
+            side,
+            label: format!("{host}/{database}"),
+        });
+        let options = options
+            .application_name("tidegate")
+            .options(SETTINGS);
+        Ok(Self {
+            place,
+            options,
+            kept: Arc::default(),
+        })
+    }
+
+    /// A session, kept from earlier work or new.
+    pub(super) async fn session(&self) -> Result<Session> {
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let conn = match kept {
+            Some(mut conn) => match conn.ping().await {
+                Ok(()) => conn,
+                // The server was restarted meanwhile, and all others are gone too.
+                Err(_) => {
+                    self.forget();
+                    self.connect().await?
+                }
+            },
+            None => self.connect().await?,
+        };
+        Ok(Session {
+            conn: Some(conn),
+            server: self.clone(),
+        })
+    }
+
+    async fn connect(&self) -> Result<PgConnection> {
+        let doing = "connect";
+        let connecting = PgConnection::connect_with(&self.options);
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(conn) => conn.or_fault(&self.place, doing),
+            Err(_) => Err(Fault::new(
+                Kind::Transient,
+                format!("could not {doing}: {}", self.place),
+            )
+            .code("CONNECTION-LOST")
+            .cause("no answer within 10 s")
+            .hint("is the server up, and does it listen there?")),
+        }
+    }
+
+    /// Sessions from before are not used any more.
+    pub(super) fn forget(&self) {
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// Whether what goes over the wire can be read by others.
+    pub(super) fn plain(&self) -> bool {
+        self.options.get_socket().is_none()
+            && matches!(
+                self.options.get_ssl_mode(),
+                PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+            )
+    }
+}
+
+/// One session. It is given back by [`rest`](Self::rest) only; dropped, it is closed, because an answer that is still on its
+/// way would be taken for that of the next question.
+pub(super) struct Session {
+    conn: Option<PgConnection>,
+    server: Server,
+}
+
+impl Session {
+    pub(super) fn place(&self) -> &Place {
+        &self.server.place
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// Never while the session is held: it was not given back yet.
+    pub(super) fn conn(&mut self) -> Result<&mut PgConnection> {
+        let place = &self.server.place;
+        self.conn
+            .as_mut()
+            .ok_or_else(|| Fault::new(Kind::Own, format!("the session is at rest: {place}")))
+    }
+
+    /// Runs statements that give nothing back.
+    pub(super) async fn run(&mut self, sql: &str, doing: &str) -> Result<()> {
+        let place = Arc::clone(&self.server.place);
+        self.conn()?
+            .execute(sqlx::raw_sql(sql))
+            .await
+            .map(drop)
+            .or_fault(&place, doing)
+    }
+
+    /// Keeps the session for the next work: every answer was read, no transaction is open.
+    pub(super) fn rest(mut self) {
+        let mut kept = self
+            .server
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.extend(self.conn.take());
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! PostgreSQL as a side of a migration, 14 and newer.
+//!
+//! How a server is reached and its errors are told (`place`, `connect`); what our own objects are called (`names`); cells
+//! in PostgreSQL's text form (`cell`) and statements for a table (`sql`). The endpoint on top of it: what the database
+//! holds (`catalog`, `survey`, `ddl`, `findings`), one snapshot (`view`), the slot as a stream (`feed`), rows under a lease
+//! (`writer`, `land`, `apply`), our objects (`parts`), the application's door (`gate`). [`open`] is the way in.
+//!
+//! Every cell is the text that the server writes and reads, under settings that lose nothing (ISO dates, shortest exact
+//! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
+
+mod cell;
+mod connect;
+mod names;
+mod place;
+mod endpoint;
+
+pub use endpoint::{identity, open};

@@ -1,0 +1,171 @@
+//! Where a database lies, and how its errors are told: one sentence, PostgreSQL's own words as the cause, what to try.
+
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::Side;
+use sqlx::postgres::PgDatabaseError;
+use std::fmt;
+
+/// One database at one end of the migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) side: Side,
+    /// Host and database, without user and password.
+    pub(super) label: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} {}", self.side.label(), self.label)
+    }
+}
+
+/// A constraint that a row ran into: the code that parks a table.
+pub(super) const PARKED: &str = "PARKED";
+
+impl Place {
+    /// Says that `doing` failed here.
+    pub(super) fn fault(&self, doing: &str, error: &sqlx::Error) -> Fault {
+        let fault = |kind, code: &str, hint: &str| {
+            let fault = Fault::new(kind, format!("could not {doing}: {self}"))
+                .code(code)
+                .cause(cause(error));
+            if hint.is_empty() {
+                fault
+            } else {
+                fault.hint(hint)
+            }
+        };
+        match error {
+            sqlx::Error::Database(_) => {
+                let (kind, code, hint) = self.meaning(state(error).unwrap_or_default());
+                fault(kind, code, hint)
+            }
+            sqlx::Error::Configuration(_) => fault(
+                Kind::Usage,
+                "URL",
+                "for example postgres://user@host/database",
+            ),
+            sqlx::Error::Tls(_) => fault(
+                Kind::Blocked,
+                "TLS",
+                "look at sslmode and sslrootcert in the URL, and at the server's certificate",
+            ),
+            _ => fault(
+                Kind::Transient,
+                "CONNECTION-LOST",
+                "is the server up, and does it listen there?",
+            ),
+        }
+    }
+
+    /// What an SQLSTATE means for us (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+    fn meaning(&self, state: &str) -> (Kind, &'static str, &'static str) {
+        let full = match self.side {
+            Side::Source => "SOURCE-FULL",
+            Side::Target => "TARGET-FULL",
+        };
+        match state {
+            "40001" | "40P01" | "55P03" | "55006" => (
+                Kind::Transient,
+                "DATABASE-LOCKED",
+                "another session holds its lock; the same works once it lets go",
+            ),
+            "53100" => (
+                Kind::Own,
+                full,
+                "free space where the server keeps its data; nothing of the failed write was kept",
+            ),
+            "53300" | "53400" => (
+                Kind::Transient,
+                "TOO-MANY-CONNECTIONS",
+                "raise max_connections, or end sessions that nobody needs",
+            ),
+            "42501" => (
+                Kind::Blocked,
+                "PRIVILEGE",
+                "`tidegate check` prints the GRANTs that are needed",
+            ),
+            "25006" => (
+                Kind::Blocked,
+                "NOT-WRITABLE",
+                "this server is a standby, or read-only: use the primary",
+            ),
+            "3D000" => (Kind::Blocked, "NO-DATABASE", "check the database's name; none is ever created"),
+            "57014" => (Kind::Transient, "CANCELLED", "somebody cancelled it, or statement_timeout did"),
+            _ => match state.get(..2).unwrap_or_default() {
+                "08" | "57" => (
+                    Kind::Transient,
+                    "CONNECTION-LOST",
+                    "is the server up, and does it take connections?",
+                ),
+                "28" => (
+                    Kind::Blocked,
+                    "LOGIN",
+                    "check user and password, and the server's pg_hba.conf",
+                ),
+                "23" => (
+                    Kind::Blocked,
+                    PARKED,
+                    "compare that constraint's definition on both sides, and the rows it names",
+                ),
+                "58" | "XX" => (
+                    Kind::Own,
+                    "DISK-FAILED",
+                    "look at the server's log and its disk before trying again",
+                ),
+                _ => (Kind::Blocked, "", ""),
+            },
+        }
+    }
+
+    /// The stream does not hold every change since a position.
+    pub(super) fn capture_lost(&self, cause: impl fmt::Display) -> Fault {
+        Fault::new(
+            Kind::Blocked,
+            format!("the capture on {self} no longer holds every change since the last position"),
+        )
+        .code("CAPTURE-LOST")
+        .cause(cause)
+        .hint("what was copied can't be continued from here: abort, and copy again")
+    }
+}
+
+/// The error's SQLSTATE, where the server sent one.
+pub(super) fn state(error: &sqlx::Error) -> Option<&str> {
+    pg(error).map(PgDatabaseError::code)
+}
+
+/// Whether a row that is already there is in the way (unique or exclusion constraint).
+pub(super) fn in_the_way(error: &sqlx::Error) -> bool {
+    matches!(state(error), Some("23505" | "23P01"))
+}
+
+fn pg(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+}
+
+/// PostgreSQL's own words without its DETAIL, which holds values.
+fn cause(error: &sqlx::Error) -> String {
+    match pg(error) {
+        Some(error) => match error.constraint() {
+            Some(constraint) if !error.message().contains(constraint) => {
+                format!("{} ({constraint})", error.message())
+            }
+            _ => error.message().to_owned(),
+        },
+        None => error.to_string(),
+    }
+}
+
+/// Turns PostgreSQL's errors into faults, at the place where they happened.
+pub(super) trait OrFault<T> {
+    fn or_fault(self, place: &Place, doing: &str) -> Result<T>;
+}
+
+impl<T> OrFault<T> for sqlx::Result<T> {
+    fn or_fault(self, place: &Place, doing: &str) -> Result<T> {
+        self.map_err(|error| place.fault(doing, &error))
+    }
+}
