@@ -319,7 +319,10 @@ mod tests {
     #[test]
     fn nothing_that_is_said_of_a_url_holds_its_password() {
         for (url, name) in [
-            ("postgres://app:s3cret@db1/shop", "postgres://app:***@db1/shop"),
+            (
+                "postgres://app:s3cret@db1/shop",
+                "postgres://app:***@db1/shop",
+            ),
             ("postgresql://db1/shop?password=s3cret", "password=***"),
             ("postgres:app:s3cret@db1/shop", "is no URL"),
             ("mysql://app:s3c@ret@db1/shop", "MySQL"),
@@ -339,7 +342,10 @@ mod tests {
     #[test]
     fn a_server_is_called_by_host_and_database() {
         for (url, label) in [
-            ("postgres://app:s3c/r@t@db1:5432/shop?sslmode=require", "db1/shop"),
+            (
+                "postgres://app:s3c/r@t@db1:5432/shop?sslmode=require",
+                "db1/shop",
+            ),
             ("postgres:///shop?host=/run/postgresql", "shop"),
             ("postgresql://db1", "db1"),
         ] {

@@ -4,6 +4,7 @@
 //! column boundary, nor a changed storage class can look alike. The row's hash is XXH3 (128 bits) over that; a range's is
 //! the wrapping *sum* of its rows' hashes, so that two equal rows never cancel as they would under an exclusive or.
 
+use crate::domain::packed::Cell;
 use crate::domain::value::Value;
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -41,13 +42,13 @@ impl RowHasher {
         self.varying(4, bytes);
     }
     /// Adds whatever it is.
-    pub fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.null(),
-            Value::Integer(i) => self.integer(*i),
-            Value::Real(r) => self.real(*r),
-            Value::Text(b) => self.text(b),
-            Value::Blob(b) => self.blob(b),
+    pub fn cell(&mut self, cell: Cell<'_>) {
+        match cell {
+            Cell::Null => self.null(),
+            Cell::Integer(i) => self.integer(i),
+            Cell::Real(r) => self.real(r),
+            Cell::Text(b) => self.text(b),
+            Cell::Blob(b) => self.blob(b),
         }
     }
     /// The row's hash; the hasher is at the start of the next row then.
@@ -68,7 +69,7 @@ impl RowHasher {
 /// The hash of a whole row.
 pub fn row_hash(row: &[Value]) -> u128 {
     let mut hasher = RowHasher::new();
-    row.iter().for_each(|value| hasher.value(value));
+    row.iter().for_each(|value| hasher.cell(value.into()));
     hasher.finish()
 }
 

@@ -120,13 +120,13 @@ pub async fn nothing_commits_after_the_barrier(ground: &impl Ground) {
     history.more(20).await;
     let last = history.stop();
     let barrier = gate.close(1, BUDGET).await.settled().unwrap();
-    assert_eq!(pair.head().await, barrier);
+    let ours = ground.habits().head_is_ours;
+    assert!(!ours || pair.head().await == barrier);
     pair.app
         .commit(Side::Source, &[Write::Put(ITEMS_ID, item(70, "late", 1))])
         .unwrap_err();
-    assert_eq!(
-        pair.head().await,
-        barrier,
+    assert!(
+        !ours || pair.head().await == barrier,
         "what was refused left no trace in the stream"
     );
     let found = history.state_of([

@@ -63,9 +63,33 @@ pub trait Application: Send + Sync {
     fn commit(&self, side: Side, writes: &[Write]) -> Result<(), String>;
 }
 
+/// In what databases may differ, where the battery has to ask otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Habits {
+    /// A column holds values of one type only, and text is UTF-8 without NUL.
+    pub typed: bool,
+    /// Keys can be the same though their letters' case differs.
+    pub folds_keys: bool,
+    /// Nothing but commits of the application moves the stream's head.
+    pub head_is_ours: bool,
+    /// What was released can't be read again from that moment on; otherwise the database is told in passing.
+    pub releases_at_once: bool,
+}
+
+impl Habits {
+    /// As SQLite has them.
+    pub const LOOSE: Self = Self {
+        typed: false,
+        folds_keys: true,
+        head_is_ours: true,
+        releases_at_once: true,
+    };
+}
+
 /// A kind of database.
 #[async_trait]
 pub trait Ground: Sync {
+    fn habits(&self) -> Habits;
     /// Two databases: the source holds these tables, the target nothing.
     async fn pair(&self, tables: &[Spec]) -> Pair;
 }

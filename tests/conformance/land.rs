@@ -157,6 +157,9 @@ pub async fn counts_and_before_images_are_exact(ground: &impl Ground) {
         .unwrap();
     assert_eq!((quiet.inserted, quiet.updated, quiet.deleted), (0, 3, 0));
     assert!(quiet.before.is_empty());
+    if !ground.habits().folds_keys {
+        return;
+    }
     // A key that differs in letters' case only is the same row, and takes the new spelling.
     writer
         .land(landing(NOTES_ID, vec![note("Abc", 1, "x")]))

@@ -10,6 +10,7 @@ mod ground;
 mod history;
 mod land;
 mod parts;
+mod postgres;
 mod ranges;
 mod sim;
 mod sqlite;
@@ -18,9 +19,9 @@ mod view;
 
 /// Makes one test of each case, for one ground.
 macro_rules! battery {
-    ($name:ident, $ground:expr) => {
+    ($name:ident, $ground:expr $(, #[$attribute:meta])?) => {
         mod $name {
-            battery! { @cases $ground,
+            battery! { @cases $ground, $(#[$attribute])?
                 view: one_instant_over_tables_and_calls, seen_is_exact_under_writers, applied_is_of_the_same_instant,
                       a_query_reads_and_never_writes, a_dropped_view_stops_its_work;
                 ranges: chunks_partition_every_kind_of_key, a_budget_cuts_where_it_says, keys_are_found_and_placed,
@@ -40,6 +41,15 @@ macro_rules! battery {
             }
         }
     };
+    (@cases $ground:expr, #[$attribute:meta] $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[$attribute]
+            async fn $case() {
+                crate::$module::$case(&$ground).await;
+            })+
+        })+
+    };
     (@cases $ground:expr, $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,6 +61,11 @@ macro_rules! battery {
 }
 
 battery!(on_sqlite, crate::sqlite::Files);
+battery!(
+    on_postgres,
+    crate::postgres::Server,
+    #[ignore = "needs a PostgreSQL server: tests/run starts one"]
+);
 battery!(
     on_sim_with_snapshots,
     crate::sim::Memory(tidegate::db::sim::Kind::Snapshots)

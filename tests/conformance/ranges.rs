@@ -78,7 +78,19 @@ fn word(chance: &mut fastrand::Rng) -> String {
         .collect()
 }
 
-fn row(kind: usize, n: i64, chance: &mut fastrand::Rng) -> Row {
+/// What a column that holds only text takes instead.
+fn as_text(value: Value) -> Value {
+    match value {
+        Value::Text(bytes) => text(&String::from_utf8_lossy(&bytes).replace('\0', "")),
+        other => text(&other.to_string()),
+    }
+}
+
+fn row(kind: usize, n: i64, chance: &mut fastrand::Rng, typed: bool) -> Row {
+    let mixed = |chance: &mut fastrand::Rng| {
+        let value = mixed(chance);
+        if typed { as_text(value) } else { value }
+    };
     match kind {
         0 => [
             if n == 0 {
@@ -115,7 +127,12 @@ async fn filled(ground: &impl Ground) -> Pair {
     let pair = ground.pair(&KINDS).await;
     let mut chance = fastrand::Rng::with_seed(7);
     for (kind, id) in (0..KINDS.len()).zip(0..) {
-        pair.put((0..300).map(|n| (TableId(id), row(kind, n, &mut chance))));
+        pair.put((0..300).map(|n| {
+            (
+                TableId(id),
+                row(kind, n, &mut chance, ground.habits().typed),
+            )
+        }));
     }
     pair
 }
@@ -295,12 +312,16 @@ pub async fn digests_tell_every_difference(ground: &impl Ground) {
             .iter()
             .position(|column| column.name == "v")
             .unwrap();
-        for other in [
-            text("1"),
-            Value::Null,
-            Value::Blob([b'1'].into()),
-            Value::Real(0.5),
-        ] {
+        let others = match ground.habits().typed {
+            true => vec![int(1_000_000), Value::Null],
+            false => vec![
+                text("1"),
+                Value::Null,
+                Value::Blob([b'1'].into()),
+                Value::Real(0.5),
+            ],
+        };
+        for other in others {
             let mut row = all[0].clone();
             row[place] = other;
             pair.put([(id, row)]);

@@ -1,6 +1,6 @@
 //! The simulated database, with each of its habits.
 
-use crate::ground::{Application, Ground, Pair, Spec, Write, plan};
+use crate::ground::{Application, Ground, Habits, Pair, Spec, Write, plan};
 use async_trait::async_trait;
 use std::sync::Arc;
 use tidegate::db::sim::{Base, Definition, Kind, Refused, Sim, Stmt};
@@ -11,6 +11,10 @@ pub struct Memory(pub Kind);
 
 #[async_trait]
 impl Ground for Memory {
+    fn habits(&self) -> Habits {
+        Habits::LOOSE
+    }
+
     async fn pair(&self, tables: &[Spec]) -> Pair {
         let definitions: Vec<Definition> = tables.iter().map(definition).collect();
         let planned = definitions.iter().map(|d| d.table.clone()).collect();

@@ -1,6 +1,6 @@
 //! Two SQLite files in WAL mode.
 
-use crate::ground::{Application, Ground, Pair, Spec, Write, plan};
+use crate::ground::{Application, Ground, Habits, Pair, Spec, Write, plan};
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -17,6 +17,10 @@ pub struct Files;
 
 #[async_trait]
 impl Ground for Files {
+    fn habits(&self) -> Habits {
+        Habits::LOOSE
+    }
+
     async fn pair(&self, tables: &[Spec]) -> Pair {
         let dir = TempDir::new().unwrap();
         let (from, to) = (dir.path().join("source.db"), dir.path().join("target.db"));

@@ -4,7 +4,9 @@
 //! else stays the text the server writes, which it reads back as the same value. Two texts of one type are the same only if
 //! the values are: `1.0` and `1.00`, `1 mon` and `30 days` stay apart.
 
+use crate::domain::packed::{Cell, Packed};
 use crate::domain::value::Value;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// How a column's text becomes a value.
@@ -31,18 +33,26 @@ impl Form {
 
     /// The value of a text that the server wrote. What does not read as the column's form stays text, so that nothing is lost.
     pub(super) fn value(self, text: &[u8]) -> Value {
+        self.cell(text, &mut Vec::new()).into()
+    }
+
+    /// The same, borrowed; `scratch` holds what had to be decoded.
+    pub(super) fn cell<'a>(self, text: &'a [u8], scratch: &'a mut Vec<u8>) -> Cell<'a> {
         let read = match self {
-            Self::Integer => number(text).map(Value::Integer),
-            Self::Real => number(text).map(Value::Real),
+            Self::Integer => number(text).map(Cell::Integer),
+            Self::Real => number(text).map(Cell::Real),
             Self::Boolean => match text {
-                b"t" => Some(Value::Integer(1)),
-                b"f" => Some(Value::Integer(0)),
+                b"t" => Some(Cell::Integer(1)),
+                b"f" => Some(Cell::Integer(0)),
                 _ => None,
             },
-            Self::Bytes => unhex(text).map(|bytes| Value::Blob(bytes.into())),
+            Self::Bytes => {
+                scratch.clear();
+                unhex(text, scratch).map(|()| Cell::Blob(scratch))
+            }
             Self::Text => None,
         };
-        read.unwrap_or_else(|| Value::Text(text.into()))
+        read.unwrap_or(Cell::Text(text))
     }
 }
 
@@ -50,45 +60,135 @@ fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+fn unhex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let digit = |b: &u8| char::from(*b).to_digit(16).map(|d| d as u8);
-    let digits = text.strip_prefix(b"\\x")?;
-    digits
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some(digit(high)? << 4 | digit(low)?),
-            _ => None,
-        })
-        .collect()
+    for pair in text.strip_prefix(b"\\x")?.chunks(2) {
+        let [high, low] = pair else { return None };
+        out.push(digit(high)? << 4 | digit(low)?);
+    }
+    Some(())
 }
 
-/// The text that the server reads as this value; none for NULL. Text must be UTF-8, as a database with that encoding holds it.
+/// The text that the server reads as this value; none for NULL. Text is UTF-8, as the session's encoding is.
 pub(super) fn text(value: &Value) -> Option<String> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Integer(i) => i.to_string(),
-        Value::Real(r) => format!("{r:?}"),
-        Value::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Value::Blob(bytes) => {
-            let mut hex = String::with_capacity(2 + bytes.len() * 2);
-            hex.push_str("\\x");
-            for byte in bytes {
-                // Writing to a String can't fail.
-                let _ = write!(hex, "{byte:02x}");
-            }
-            hex
-        }
+    let mut out = Vec::new();
+    write(value.into(), &mut out).then(|| match String::from_utf8(out) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
     })
+}
+
+/// Writes what the server reads as this cell; false for NULL.
+fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> bool {
+    let mut put = |text: std::fmt::Arguments<'_>| {
+        let mut short = String::new();
+        // Writing to a String can't fail.
+        let _ = short.write_fmt(text);
+        out.extend_from_slice(short.as_bytes());
+    };
+    match cell {
+        Cell::Null => return false,
+        Cell::Integer(i) => put(format_args!("{i}")),
+        Cell::Real(r) => put(format_args!("{r:?}")),
+        Cell::Text(bytes) => out.extend_from_slice(bytes),
+        Cell::Blob(bytes) => {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            out.reserve(2 + bytes.len() * 2);
+            out.extend_from_slice(b"\\x");
+            for byte in bytes {
+                out.push(DIGITS[usize::from(byte >> 4)]);
+                out.push(DIGITS[usize::from(byte & 15)]);
+            }
+        }
+    }
+    true
+}
+
+/// Reads one line of COPY's text form, cell by cell (<https://www.postgresql.org/docs/current/sql-copy.html>).
+pub(super) fn copied<'a>(line: &'a [u8]) -> impl Iterator<Item = Option<Cow<'a, [u8]>>> {
+    line.strip_suffix(b"\n")
+        .unwrap_or(line)
+        .split(|b| *b == b'\t')
+        .map(|cell| match cell {
+            b"\\N" => None,
+            plain if !plain.contains(&b'\\') => Some(Cow::Borrowed(plain)),
+            escaped => Some(Cow::Owned(unescaped(escaped))),
+        })
+}
+
+fn unescaped(cell: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(cell.len());
+    let mut bytes = cell.iter();
+    while let Some(byte) = bytes.next() {
+        out.push(match (byte, byte == &b'\\') {
+            (byte, false) => *byte,
+            (_, true) => match bytes.next() {
+                Some(b'b') => 8,
+                Some(b'f') => 12,
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b't') => b'\t',
+                Some(b'v') => 11,
+                Some(other) => *other,
+                None => b'\\',
+            },
+        });
+    }
+    out
+}
+
+/// Packs one line of COPY's text form.
+pub(super) fn pack(rows: &mut Packed, line: &[u8], forms: &[Form], scratch: &mut Vec<u8>) {
+    for (cell, form) in copied(line).zip(forms) {
+        match cell {
+            None => rows.cell(Cell::Null),
+            Some(text) => rows.cell(form.cell(&text, scratch)),
+        }
+    }
+    rows.end_row();
+}
+
+/// Writes one row as a line of COPY's text form.
+pub(super) fn copy_line<'a>(
+    row: impl Iterator<Item = Cell<'a>>,
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) {
+    for (i, cell) in row.enumerate() {
+        if i > 0 {
+            out.push(b'\t');
+        }
+        scratch.clear();
+        if !write(cell, scratch) {
+            out.extend_from_slice(b"\\N");
+            continue;
+        }
+        for byte in scratch.iter() {
+            match byte {
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                other => out.push(*other),
+            }
+        }
+    }
+    out.push(b'\n');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::value::Row;
 
     #[test]
     fn a_value_reads_as_it_was_written() {
         let cases = [
-            (Form::Integer, "-9223372036854775808", Value::Integer(i64::MIN)),
+            (
+                Form::Integer,
+                "-9223372036854775808",
+                Value::Integer(i64::MIN),
+            ),
             (Form::Real, "-0", Value::Real(-0.0)),
             (Form::Real, "1e+300", Value::Real(1e300)),
             (Form::Real, "-Infinity", Value::Real(f64::NEG_INFINITY)),
@@ -101,8 +201,39 @@ mod tests {
         for (form, written, value) in cases {
             assert_eq!(form.value(written.as_bytes()), value, "{written}");
             let again = text(&value).unwrap();
-            let as_number = if form == Form::Boolean { Form::Integer } else { form };
+            let as_number = match form {
+                Form::Boolean => Form::Integer,
+                form => form,
+            };
             assert_eq!(as_number.value(again.as_bytes()), value, "{again}");
         }
+    }
+
+    #[test]
+    fn a_line_of_copy_gives_its_row() {
+        let row: Row = [
+            Value::Null,
+            Value::text(""),
+            Value::text("\\N"),
+            Value::text("a\tb\nc\\d\re\u{b}\u{c}\u{8}"),
+            Value::Blob([92, 0].into()),
+            Value::Integer(-1),
+        ]
+        .into();
+        let packed: Packed = [&row].into_iter().collect();
+        let (mut line, mut scratch) = (Vec::new(), Vec::new());
+        copy_line(packed.cells(0), &mut line, &mut scratch);
+        assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 1);
+        let forms = [
+            Form::Text,
+            Form::Text,
+            Form::Text,
+            Form::Text,
+            Form::Bytes,
+            Form::Integer,
+        ];
+        let mut read = Packed::default();
+        pack(&mut read, &line, &forms, &mut scratch);
+        assert_eq!(read.row(0), row);
     }
 }

@@ -44,9 +44,12 @@ impl Server {
         let options = PgConnectOptions::from_str(url).map_err(|error| {
             // The parser's error may repeat the text.
             drop(error);
-            Fault::new(Kind::Usage, format!("the {}'s URL can't be read", side.label()))
-                .code("URL")
-                .hint("for example postgres://user@host/database")
+            Fault::new(
+                Kind::Usage,
+                format!("the {}'s URL can't be read", side.label()),
+            )
+            .code("URL")
+            .hint("for example postgres://user@host/database")
         })?;
         let host = match options.get_socket() {
             Some(path) => path.display().to_string(),
@@ -59,9 +62,7 @@ impl Server {
             side,
             label: format!("{host}/{database}"),
         });
-        let options = options
-            .application_name("tidegate")
-            .options(SETTINGS);
+        let options = options.application_name("tidegate").options(SETTINGS);
         Ok(Self {
             place,
             options,
@@ -76,21 +77,32 @@ impl Server {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let conn = match kept {
-            Some(mut conn) => match conn.ping().await {
-                Ok(()) => conn,
-                // The server was restarted meanwhile, and all others are gone too.
-                Err(_) => {
-                    self.forget();
-                    self.connect().await?
-                }
-            },
-            None => self.connect().await?,
+        let alive = match kept {
+            Some(mut conn) => conn.ping().await.is_ok().then_some(conn),
+            None => None,
+        };
+        let fresh = alive.is_none();
+        let conn = match alive {
+            Some(conn) => conn,
+            None => {
+                // Where one is gone the server was restarted, and all others are gone too.
+                self.forget();
+                self.connect().await?
+            }
         };
         Ok(Session {
             conn: Some(conn),
+            fresh,
             server: self.clone(),
         })
+    }
+
+    /// The same database with sessions of its own: what is set in them stays among them.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            kept: Arc::default(),
+            ..self.clone()
+        }
     }
 
     async fn connect(&self) -> Result<PgConnection> {
@@ -106,6 +118,15 @@ impl Server {
             .cause("no answer within 10 s")
             .hint("is the server up, and does it listen there?")),
         }
+    }
+
+    /// Stops what a session of ours is doing.
+    pub(super) async fn cancel(&self, pid: i32) -> Result<()> {
+        let mut session = self.session().await?;
+        let cancel = format!("SELECT pg_catalog.pg_cancel_backend({pid})");
+        session.run(&cancel, "stop a read").await?;
+        session.rest();
+        Ok(())
     }
 
     /// Sessions from before are not used any more.
@@ -130,12 +151,23 @@ impl Server {
 /// way would be taken for that of the next question.
 pub(super) struct Session {
     conn: Option<PgConnection>,
+    fresh: bool,
     server: Server,
 }
 
 impl Session {
     pub(super) fn place(&self) -> &Place {
         &self.server.place
+    }
+
+    /// The place on its own, for errors of calls that borrow the session.
+    pub(super) fn shared_place(&self) -> Arc<Place> {
+        Arc::clone(&self.server.place)
+    }
+
+    /// Whether nothing was set in it yet.
+    pub(super) fn fresh(&self) -> bool {
+        self.fresh
     }
 
     /// The connection.

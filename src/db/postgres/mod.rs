@@ -8,10 +8,28 @@
 //! Every cell is the text that the server writes and reads, under settings that lose nothing (ISO dates, shortest exact
 //! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
 
+mod apply;
 mod cell;
 mod connect;
-mod names;
-mod place;
+mod ddl;
 mod endpoint;
+mod feed;
+mod fence;
+mod findings;
+mod gate;
+mod land;
+mod ledger;
+mod names;
+mod params;
+mod parts;
+mod place;
+mod pulse;
+mod rows;
+mod shape;
+mod sql;
+mod survey;
+mod transact;
+mod view;
+mod writer;
 
 pub use endpoint::{identity, open};

@@ -118,7 +118,11 @@ mod tests {
             ("_x", "1st"),
         ] {
             let name = shown(schema, table);
-            assert_eq!(split(&name), (schema.to_owned(), table.to_owned()), "{name}");
+            assert_eq!(
+                split(&name),
+                (schema.to_owned(), table.to_owned()),
+                "{name}"
+            );
         }
         assert_eq!(shown("public", "orders"), "public.orders");
         assert_eq!(qualified("orders"), "\"public\".\"orders\"");
@@ -128,7 +132,12 @@ mod tests {
     fn a_capture_has_a_name_of_its_own() {
         let name = |text: &str| capture(&MigrationName::new(text).unwrap());
         assert_eq!(name("shop"), "tidegate_shop");
-        let apart = [name("shop-2026"), name("shop_2026"), name("Shop_2026"), name(&"x".repeat(64))];
+        let apart = [
+            name("shop-2026"),
+            name("shop_2026"),
+            name("Shop_2026"),
+            name(&"x".repeat(64)),
+        ];
         for (i, a) in apart.iter().enumerate() {
             assert!(a.len() <= LONGEST && a.starts_with(PREFIX), "{a}");
             assert!(apart[..i].iter().all(|b| a != b), "{a}");

@@ -90,8 +90,16 @@ impl Place {
                 "NOT-WRITABLE",
                 "this server is a standby, or read-only: use the primary",
             ),
-            "3D000" => (Kind::Blocked, "NO-DATABASE", "check the database's name; none is ever created"),
-            "57014" => (Kind::Transient, "CANCELLED", "somebody cancelled it, or statement_timeout did"),
+            "3D000" => (
+                Kind::Blocked,
+                "NO-DATABASE",
+                "check the database's name; none is ever created",
+            ),
+            "57014" => (
+                Kind::Transient,
+                "CANCELLED",
+                "somebody cancelled it, or statement_timeout did",
+            ),
             _ => match state.get(..2).unwrap_or_default() {
                 "08" | "57" => (
                     Kind::Transient,

@@ -1,0 +1,205 @@
+//! Applying a batch of changes: its net effect set-wise, and by other ways when a constraint is in the way.
+//!
+//! The net effect of a consistent source is itself consistent, but its rows may exchange values of a unique constraint among
+//! themselves (A takes B's, B takes A's), so that no order of single statements works. Then the rows of the batch's own keys
+//! are taken out first and put back as they are to be. If even that meets a constraint, the batch is replayed in the
+//! order in which it happened; and if that does too, the target cannot hold what the source holds, and the constraint is named.
+
+use super::cell;
+use super::connect::Session;
+use super::rows;
+use super::sql::{Column, TableSql, Tables};
+use super::transact::{Broke, savepoint, settled};
+use crate::db::{Applied, Batch};
+use crate::domain::change::{Change, Image, merge};
+use crate::domain::fault::Result;
+use crate::domain::id::TableId;
+use crate::domain::key::Key;
+use crate::domain::value::Row;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The statements of the batch's tables, and what each of them is to do.
+type Made = BTreeMap<TableId, Arc<TableSql>>;
+
+/// Applies inside the caller's transaction.
+pub(super) async fn apply(
+    session: &mut Session,
+    tables: &Tables,
+    batch: &Batch,
+) -> Result<Applied> {
+    let log = || batch.log.iter().flat_map(|txn| &txn.changes);
+    let mut made = Made::new();
+    for change in batch.net.iter().chain(log()) {
+        if !made.contains_key(&change.table) {
+            made.insert(change.table, tables.get(session, change.table).await?);
+        }
+    }
+    let net: Vec<&Change> = batch.net.iter().collect();
+    let log: Vec<&Change> = log().collect();
+    ways(session, &made, &net, &log)
+        .await
+        .map_err(|broke| broke.fault(session, "apply changes"))
+}
+
+/// One way after the other, while a constraint is in the way.
+async fn ways(
+    session: &mut Session,
+    made: &Made,
+    net: &[&Change],
+    log: &[&Change],
+) -> Result<Applied, Broke> {
+    if net.is_empty() {
+        return Ok(Applied::default());
+    }
+    savepoint(session).await?;
+    let done = set_wise(session, made, net).await;
+    match settled(session, done).await {
+        Err(broke) if broke.in_the_way() => {}
+        other => return other,
+    }
+    savepoint(session).await?;
+    let done = exchanged(session, made, net).await;
+    match settled(session, done).await {
+        Err(broke) if broke.in_the_way() => {}
+        other => return other,
+    }
+    in_order(session, made, log).await
+}
+
+async fn in_order(session: &mut Session, made: &Made, log: &[&Change]) -> Result<Applied, Broke> {
+    let mut applied = Applied::default();
+    for change in log {
+        let one = set_wise(session, made, &[*change]).await?;
+        applied.changed += one.changed;
+        applied.missed.extend(one.missed);
+    }
+    Ok(applied)
+}
+
+/// Changes of one table, by what they need.
+#[derive(Default)]
+struct Sorted<'a> {
+    gone: Vec<&'a Key>,
+    put: Vec<&'a Row>,
+    updated: Vec<(&'a Key, &'a Row)>,
+    /// By which cells are given.
+    partial: BTreeMap<Vec<usize>, Vec<(&'a Key, &'a [Option<crate::domain::value::Value>])>>,
+}
+
+fn sorted<'a>(net: &[&'a Change]) -> BTreeMap<TableId, Sorted<'a>> {
+    let mut all: BTreeMap<TableId, Sorted<'a>> = BTreeMap::new();
+    for change in net {
+        let table = all.entry(change.table).or_default();
+        match &change.image {
+            Image::Gone => table.gone.push(&change.key),
+            Image::Inserted(row) | Image::Present(row) => table.put.push(row),
+            Image::Updated(row) => table.updated.push((&change.key, row)),
+            Image::Partial(cells) => {
+                let given = (0..cells.len()).filter(|at| cells[*at].is_some()).collect();
+                let of_these = table.partial.entry(given).or_default();
+                of_these.push((&change.key, cells));
+            }
+        }
+    }
+    all
+}
+
+/// Deletions first, so that what they free can be taken.
+async fn set_wise(session: &mut Session, made: &Made, net: &[&Change]) -> Result<Applied, Broke> {
+    let all = sorted(net);
+    let mut applied = Applied::default();
+    for (id, sql) in made {
+        if let Some(table) = all.get(id) {
+            applied.changed += rows::delete(session, sql, &table.gone).await?;
+        }
+    }
+    for (id, sql) in made {
+        let Some(table) = all.get(id) else { continue };
+        if !table.put.is_empty() {
+            applied.changed += rows::upsert(session, sql, table.put.iter().copied()).await?;
+        }
+        if !table.updated.is_empty() {
+            let columns: Vec<_> = sql.settable().collect();
+            let keys: Vec<&Key> = table.updated.iter().map(|(key, _)| *key).collect();
+            let cell = |row: usize, at: usize| table.updated[row].1.get(at).and_then(cell::text);
+            update(session, *id, sql, &columns, &keys, cell, &mut applied).await?;
+        }
+        for (given, changes) in &table.partial {
+            let columns: Vec<_> = sql
+                .settable()
+                .filter(|(at, _)| given.contains(at))
+                .collect();
+            let keys: Vec<&Key> = changes.iter().map(|(key, _)| *key).collect();
+            let cell = |row: usize, at: usize| {
+                let cell = changes[row].1.get(at)?;
+                cell.as_ref().and_then(cell::text)
+            };
+            update(session, *id, sql, &columns, &keys, cell, &mut applied).await?;
+        }
+    }
+    Ok(applied)
+}
+
+async fn update(
+    session: &mut Session,
+    id: TableId,
+    sql: &TableSql,
+    columns: &[(usize, &Column)],
+    keys: &[&Key],
+    cell: impl Fn(usize, usize) -> Option<String>,
+    applied: &mut Applied,
+) -> Result<(), Broke> {
+    let touched = rows::update(session, sql, columns, keys, cell).await?;
+    applied.changed += touched.len() as u64;
+    let mut missed = vec![true; keys.len()];
+    for at in touched {
+        if let Some(missed) = missed.get_mut(at) {
+            *missed = false;
+        }
+    }
+    let missed = keys.iter().zip(missed).filter(|(_, missed)| *missed);
+    applied
+        .missed
+        .extend(missed.map(|(key, _)| (id, (*key).clone())));
+    Ok(())
+}
+
+/// Takes every row of the batch out, then puts those that are to be there.
+async fn exchanged(session: &mut Session, made: &Made, net: &[&Change]) -> Result<Applied, Broke> {
+    let mut applied = Applied::default();
+    let mut put: BTreeMap<TableId, Vec<Row>> = BTreeMap::new();
+    for (id, sql) in made {
+        let changes: Vec<&Change> = net
+            .iter()
+            .copied()
+            .filter(|change| change.table == *id)
+            .collect();
+        let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
+        let mut before = rows::read(session, sql, &keys).await?;
+        rows::delete(session, sql, &keys.iter().collect::<Vec<_>>()).await?;
+        let rows = put.entry(*id).or_default();
+        for change in changes {
+            match (&change.image, before.remove(&change.key)) {
+                (Image::Gone, before) => applied.changed += u64::from(before.is_some()),
+                (Image::Present(row) | Image::Inserted(row), _)
+                | (Image::Updated(row), Some(_)) => {
+                    rows.push(row.clone());
+                }
+                (Image::Partial(cells), Some(mut row)) => {
+                    merge(&mut row, cells);
+                    rows.push(row);
+                }
+                (Image::Updated(_) | Image::Partial(_), None) => {
+                    applied.missed.push((*id, change.key.clone()));
+                }
+            }
+        }
+    }
+    for (id, sql) in made {
+        if let Some(rows) = put.get(id).filter(|rows| !rows.is_empty()) {
+            applied.changed += rows::upsert(session, sql, rows.iter()).await?;
+        }
+    }
+    Ok(applied)
+}

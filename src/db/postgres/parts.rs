@@ -1,0 +1,327 @@
+//! What tidegate makes in a database: listed before, made, removed, proven gone.
+
+use super::connect::Session;
+use super::gate::{self, CREATE_GATE, CREATE_GUARD, GUARD};
+use super::ledger::{self, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW};
+use super::names::{self, PREFIX, SCHEMA, literal, qualified, quote};
+use super::place::OrFault;
+use super::sql::name_on;
+use super::transact::commit;
+use crate::db::Part;
+use crate::domain::fault::{Fault, Kind, Outcome, Result};
+use crate::domain::finding::Object;
+use crate::domain::plan::{Plan, Side};
+
+const CREATE_SCHEMA: &str = "CREATE SCHEMA tidegate";
+/// How long making or removing may wait for somebody's lock.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '5s'";
+/// How long a slot may wait for transactions that were under way when it was asked for.
+const SLOT_PATIENCE: &str = "SET statement_timeout = '30s'";
+
+/// What a part consists of. A gate's guards are made when it closes, all else by [`install`].
+pub(super) fn objects(side: Side, part: Part, plan: &Plan) -> Vec<Object> {
+    let object = |kind: &str, name: &str, sql: &str| Object {
+        side,
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        sql: sql.to_owned(),
+    };
+    let schema = object("schema", SCHEMA, CREATE_SCHEMA);
+    match part {
+        Part::Capture => {
+            let name = names::capture(&plan.name);
+            vec![
+                object("publication", &name, &create_publication(side, plan)),
+                object("slot", &name, &create_slot(&name)),
+            ]
+        }
+        Part::Ledger => vec![
+            schema,
+            object("table", "tidegate.ledger", CREATE_LEDGER),
+            object("table", "tidegate.chunk", CREATE_CHUNK),
+        ],
+        Part::Gate => {
+            let mut all = vec![
+                schema,
+                object("table", "tidegate.gate", CREATE_GATE),
+                object("function", "tidegate.guard", CREATE_GUARD),
+            ];
+            all.extend(
+                gate::guards(plan, side, 0)
+                    .into_iter()
+                    .map(|(_, guard)| guard),
+            );
+            all
+        }
+    }
+}
+
+fn create_publication(side: Side, plan: &Plan) -> String {
+    let tables: Vec<_> = plan
+        .tables
+        .iter()
+        .filter(|table| table.key().is_some())
+        .map(|table| qualified(name_on(table, side)))
+        .collect();
+    format!(
+        "CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)",
+        quote(&names::capture(&plan.name)),
+        tables.join(", ")
+    )
+}
+
+fn create_slot(name: &str) -> String {
+    format!(
+        "SELECT pg_catalog.pg_create_logical_replication_slot({}, 'pgoutput')",
+        literal(name)
+    )
+}
+
+/// Makes a part. Done again it changes nothing.
+pub(super) async fn install(
+    session: &mut Session,
+    part: Part,
+    plan: &Plan,
+) -> Outcome<Vec<Object>> {
+    let side = session.place().side;
+    let wanted = objects(side, part, plan);
+    let made = match part {
+        Part::Capture => return capture(session, wanted).await,
+        Part::Ledger => ledger_part(session, &wanted, plan).await,
+        Part::Gate => gate_part(session, &wanted[..3], side).await,
+    };
+    match made {
+        Ok(()) => commit(session, "make what is ours", wanted).await,
+        Err(fault) => Outcome::NotDone(fault),
+    }
+}
+
+async fn ledger_part(session: &mut Session, wanted: &[Object], plan: &Plan) -> Result<()> {
+    let doing = "make the ledger";
+    make(session, wanted, doing).await?;
+    let place = session.shared_place();
+    sqlx::query(FIRST_ROW)
+        .bind(plan.name.as_str())
+        .execute(session.conn()?)
+        .await
+        .or_fault(&place, doing)?;
+    ledger::owned(session, plan).await
+}
+
+async fn gate_part(session: &mut Session, wanted: &[Object], side: Side) -> Result<()> {
+    let doing = "make the gate";
+    make(session, wanted, doing).await?;
+    session.run(&gate::first_row(side), doing).await
+}
+
+/// Begins, and makes what is not there.
+async fn make(session: &mut Session, wanted: &[Object], doing: &str) -> Result<()> {
+    session.run(&format!("BEGIN; {PATIENCE}"), doing).await?;
+    let there = present(session).await?;
+    for object in wanted {
+        if !there
+            .iter()
+            .any(|found| found.kind == object.kind && found.name == object.name)
+        {
+            session.run(&object.sql, doing).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The publication first, and committed: the slot's first transaction must find it.
+async fn capture(session: &mut Session, wanted: Vec<Object>) -> Outcome<Vec<Object>> {
+    let doing = "make the capture";
+    let there = match present(session).await {
+        Ok(there) => there,
+        Err(fault) => return Outcome::NotDone(fault),
+    };
+    for object in &wanted {
+        if there
+            .iter()
+            .any(|found| found.kind == object.kind && found.name == object.name)
+        {
+            continue;
+        }
+        let slot = object.kind == "slot";
+        if slot && let Err(fault) = session.run(SLOT_PATIENCE, doing).await {
+            return Outcome::NotDone(fault);
+        }
+        match session.run(&object.sql, doing).await {
+            Ok(()) => {}
+            Err(fault) if fault.code == "CONNECTION-LOST" => {
+                return Outcome::Unknown(format!("to {doing}: {fault}"));
+            }
+            Err(fault) if slot && fault.code == "CANCELLED" => {
+                return Outcome::NotDone(
+                    Fault::new(
+                        Kind::Transient,
+                        "a replication slot waits for transactions that are still open on the source",
+                    )
+                    .code("OLD-TRANSACTION")
+                    .cause(fault)
+                    .hint("it is made once they have ended; end those that nobody needs"),
+                );
+            }
+            Err(fault) => return Outcome::NotDone(fault),
+        }
+        if slot && let Err(fault) = session.run("SET statement_timeout = 0", doing).await {
+            return Outcome::Unknown(format!("to {doing}: {fault}"));
+        }
+    }
+    Outcome::Done(wanted)
+}
+
+/// Everything of ours, of whatever run. A slot belongs to the server; it counts where it reads this database.
+pub(super) async fn present(session: &mut Session) -> Result<Vec<Object>> {
+    let place = session.shared_place();
+    let sql = format!(
+        "SELECT kind, name FROM (\
+         SELECT 1, 'slot', slot_name::text FROM pg_catalog.pg_replication_slots \
+           WHERE starts_with(slot_name::text, {prefix}) AND database = pg_catalog.current_database() \
+         UNION ALL SELECT 2, 'publication', pubname::text FROM pg_catalog.pg_publication WHERE starts_with(pubname::text, {prefix}) \
+         UNION ALL SELECT 3, 'trigger', {guard} || ' on ' || tgrelid::pg_catalog.regclass::text FROM pg_catalog.pg_trigger \
+           WHERE tgname = {guard} AND tgparentid = 0 \
+         UNION ALL SELECT 4, 'function', 'tidegate.' || proname FROM pg_catalog.pg_proc \
+           WHERE pronamespace = pg_catalog.to_regnamespace({schema}) \
+         UNION ALL SELECT 5, 'table', 'tidegate.' || relname FROM pg_catalog.pg_class \
+           WHERE relnamespace = pg_catalog.to_regnamespace({schema}) AND relkind = 'r' \
+         UNION ALL SELECT 6, 'schema', nspname::text FROM pg_catalog.pg_namespace WHERE nspname = {schema}\
+         ) AS ours(place, kind, name) ORDER BY place, name",
+        prefix = literal(PREFIX),
+        guard = literal(GUARD),
+        schema = literal(SCHEMA),
+    );
+    let found: Vec<(String, String)> = sqlx::query_as(&sql)
+        .fetch_all(session.conn()?)
+        .await
+        .or_fault(&place, "look for what is ours")?;
+    Ok(found
+        .into_iter()
+        .map(|(kind, name)| Object {
+            side: place.side,
+            sql: removal(&kind, &name),
+            kind,
+            name,
+        })
+        .collect())
+}
+
+/// The statement that removes an object of ours: what a person runs where tidegate can't.
+fn removal(kind: &str, name: &str) -> String {
+    match kind {
+        "slot" => format!(
+            "SELECT pg_catalog.pg_drop_replication_slot({})",
+            literal(name)
+        ),
+        "publication" => format!("DROP PUBLICATION {}", quote(name)),
+        "trigger" => {
+            let table = name.rsplit_once(" on ").map_or(name, |(_, table)| table);
+            format!("DROP TRIGGER {GUARD} ON {}", qualified(table))
+        }
+        "function" => format!("DROP FUNCTION {name}()"),
+        "schema" => format!("DROP SCHEMA {name}"),
+        _ => format!("DROP TABLE {name}"),
+    }
+}
+
+fn part_of(object: &Object) -> Option<Part> {
+    match (object.kind.as_str(), object.name.as_str()) {
+        ("slot" | "publication", _) => Some(Part::Capture),
+        ("table", "tidegate.ledger" | "tidegate.chunk") => Some(Part::Ledger),
+        ("table", "tidegate.gate") | ("trigger" | "function", _) => Some(Part::Gate),
+        _ => None,
+    }
+}
+
+/// Removes parts, guards before the table they read, and says what of these parts is still there.
+pub(super) async fn remove(session: &mut Session, parts: &[Part]) -> Outcome<Vec<Object>> {
+    let doing = "remove what is ours";
+    let mine = |object: &Object| part_of(object).is_some_and(|part| parts.contains(&part));
+    let removed = async {
+        let there = present(session).await?;
+        for slot in there
+            .iter()
+            .filter(|object| object.kind == "slot" && mine(object))
+        {
+            drop_slot(session, &slot.name).await?;
+        }
+        session.run(&format!("BEGIN; {PATIENCE}"), doing).await?;
+        for object in there
+            .iter()
+            .filter(|object| object.kind != "slot" && mine(object))
+        {
+            session.run(&object.sql, doing).await?;
+        }
+        // The schema goes with the last of what is in it.
+        let left = present(session).await?;
+        let inside = |object: &Object| matches!(object.kind.as_str(), "table" | "function");
+        if left.iter().any(|object| object.kind == "schema") && !left.iter().any(inside) {
+            session.run("DROP SCHEMA tidegate", doing).await?;
+        }
+        Ok(())
+    };
+    if let Err(fault) = removed.await {
+        return Outcome::NotDone(fault);
+    }
+    match commit(session, doing, ()).await {
+        Outcome::Done(()) => match present(session).await {
+            Ok(left) => Outcome::Done(left.into_iter().filter(mine).collect()),
+            Err(fault) => Outcome::Unknown(format!(
+                "the objects were dropped, but reading back said: {fault}"
+            )),
+        },
+        Outcome::NotDone(fault) => Outcome::NotDone(fault),
+        Outcome::Unknown(evidence) => Outcome::Unknown(evidence),
+    }
+}
+
+/// Drops a slot. A feed of ours that still reads it, or has just gone away, is ended first.
+async fn drop_slot(session: &mut Session, name: &str) -> Result<()> {
+    let place = session.shared_place();
+    let drop = removal("slot", name);
+    for _ in 0..50 {
+        match session.run(&drop, "drop the replication slot").await {
+            Err(fault) if fault.code == "DATABASE-LOCKED" => {}
+            other => return other,
+        }
+        sqlx::query(
+            "SELECT pg_catalog.pg_terminate_backend(s.active_pid) FROM pg_catalog.pg_replication_slots s \
+             JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid \
+             WHERE s.slot_name = $1 AND a.application_name = 'tidegate'",
+        )
+        .bind(name)
+        .execute(session.conn()?)
+        .await
+        .or_fault(&place, "end the slot's reader")?;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    session.run(&drop, "drop the replication slot").await
+}
+
+/// Drops tables that were made here with what hangs on them; says which are still there.
+pub(super) async fn discard(session: &mut Session, tables: &[String]) -> Outcome<Vec<String>> {
+    let doing = "drop the tables that were made here";
+    let dropped = async {
+        session.run(&format!("BEGIN; {PATIENCE}"), doing).await?;
+        for table in tables {
+            let drop = format!("DROP TABLE IF EXISTS {} CASCADE", qualified(table));
+            session.run(&drop, doing).await?;
+        }
+        let place = session.shared_place();
+        let names: Vec<String> = tables.iter().map(|table| qualified(table)).collect();
+        let left: Vec<i64> = sqlx::query_scalar(
+            "SELECT n FROM unnest($1::text[]) WITH ORDINALITY AS t(name, n) WHERE pg_catalog.to_regclass(name) IS NOT NULL",
+        )
+        .bind(names)
+        .fetch_all(session.conn()?)
+        .await
+        .or_fault(&place, doing)?;
+        let name = |n: i64| tables.get(usize::try_from(n - 1).ok()?).cloned();
+        Ok(left.into_iter().filter_map(name).collect::<Vec<_>>())
+    };
+    match dropped.await {
+        Ok(left) => commit(session, doing, left).await,
+        Err(fault) => Outcome::NotDone(fault),
+    }
+}

@@ -1,0 +1,316 @@
+//! The statements for one table of the plan.
+//!
+//! Values are written as text and cast to the column's type without its length: a cast to `varchar(3)` would cut what an
+//! assignment refuses. Ranges are row comparisons, which an index on the key serves.
+
+use super::cell::{self, Form};
+use super::connect::Session;
+use super::names::{literal, qualified, quote};
+use super::place::OrFault;
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::TableId;
+use crate::domain::key::{Key, Range};
+use crate::domain::plan::{Plan, Side};
+use crate::domain::table::Table;
+use crate::domain::value::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name a table has on a side.
+pub(super) fn name_on(table: &Table, side: Side) -> &str {
+    match side {
+        Side::Source => &table.source,
+        Side::Target => &table.target,
+    }
+}
+
+/// One column, as it is on this side.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    /// Quoted.
+    pub(super) name: String,
+    /// The type without its length, as a cast has it.
+    pub(super) cast: String,
+    pub(super) form: Form,
+    /// The collation, of a type that has one.
+    collation: Option<String>,
+    /// GENERATED ALWAYS AS IDENTITY: an UPDATE can't set it.
+    always: bool,
+}
+
+/// What statements about one table are made of.
+pub(super) struct TableSql {
+    plan: Arc<Plan>,
+    id: TableId,
+    /// `"public"."orders"`.
+    pub(super) from: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) key: Vec<usize>,
+}
+
+/// The statements of the plan's tables, each read from the catalog at its first use.
+pub(super) struct Tables {
+    pub(super) plan: Arc<Plan>,
+    side: Side,
+    made: Mutex<HashMap<TableId, Arc<TableSql>>>,
+}
+
+impl Tables {
+    pub(super) fn new(plan: &Arc<Plan>, side: Side) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            side,
+            made: Mutex::default(),
+        }
+    }
+
+    /// The statements of a table.
+    pub(super) async fn get(&self, session: &mut Session, id: TableId) -> Result<Arc<TableSql>> {
+        let known = self
+            .made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let made = Arc::new(TableSql::read(session, &self.plan, id, self.side).await?);
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+impl TableSql {
+    async fn read(
+        session: &mut Session,
+        plan: &Arc<Plan>,
+        id: TableId,
+        side: Side,
+    ) -> Result<Self> {
+        let (table, spec) = plan
+            .table(id)
+            .and_then(|table| table.key().map(|key| (table, key)))
+            .ok_or_else(|| {
+                let what = format!("table {id} of the plan is not moved live");
+                Fault::new(Kind::Usage, what)
+            })?;
+        let name = name_on(table, side);
+        let from = qualified(name);
+        let place = session.shared_place();
+        let found = sqlx::query_as(
+            "SELECT attname::text, pg_catalog.format_type(atttypid, -1), attidentity::text, \
+             (SELECT pg_catalog.format('%I.%I', n.nspname, c.collname) FROM pg_catalog.pg_collation c \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = attcollation) \
+             FROM pg_catalog.pg_attribute \
+             WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+        )
+        .bind(&from)
+        .fetch_all(session.conn()?)
+        .await
+        .or_fault(&place, "read the columns of a table")?;
+        type Found = (String, String, String, Option<String>);
+        let there: HashMap<String, Found> = found
+            .into_iter()
+            .map(|row: Found| (row.0.clone(), row))
+            .collect();
+        if there.is_empty() {
+            let what = format!("there is no table {name} on the {}", side.label());
+            return Err(Fault::new(Kind::Blocked, what).code("TABLE-MISSING"));
+        }
+        let columns = table
+            .columns
+            .iter()
+            .map(|column| {
+                let (_, cast, identity, collation) = there.get(&column.name).ok_or_else(|| {
+                    let what = format!(
+                        "{name} on the {} has no column {}",
+                        side.label(),
+                        column.name
+                    );
+                    Fault::new(Kind::Blocked, what).code("SCHEMA-DIFFERS")
+                })?;
+                Ok(Column {
+                    name: quote(&column.name),
+                    form: Form::of(cast),
+                    cast: cast.clone(),
+                    collation: collation.clone(),
+                    always: identity == "a",
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            plan: Arc::clone(plan),
+            id,
+            from,
+            columns,
+            key: spec.columns.iter().map(|at| usize::from(*at)).collect(),
+        })
+    }
+
+    /// The table as the plan has it.
+    pub(super) fn table(&self) -> &Table {
+        &self.plan.tables[usize::from(self.id.0)]
+    }
+
+    /// How each column's text is read.
+    pub(super) fn forms(&self) -> Vec<Form> {
+        self.columns.iter().map(|column| column.form).collect()
+    }
+
+    /// `"a", "b"`.
+    pub(super) fn column_list(&self) -> String {
+        let names: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        names.join(", ")
+    }
+
+    pub(super) fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.key.iter().filter_map(|at| self.columns.get(*at))
+    }
+
+    /// `"a", "b"` of the key.
+    pub(super) fn key_list(&self) -> String {
+        let names: Vec<_> = self
+            .key_columns()
+            .map(|column| column.name.as_str())
+            .collect();
+        names.join(", ")
+    }
+
+    /// Columns that can differ between two rows of one key.
+    pub(super) fn settable(&self) -> impl Iterator<Item = (usize, &Column)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .filter(|(at, column)| !self.key.contains(at) && !column.always)
+    }
+
+    /// `('1'::integer, 'a'::text)`: a key as the key's columns have it.
+    fn tuple(&self, parts: &[Value]) -> String {
+        let parts: Vec<_> = self
+            .key_columns()
+            .zip(parts)
+            .map(|(column, part)| typed(part, column))
+            .collect();
+        format!("({})", parts.join(", "))
+    }
+
+    /// Whether `left` (the key's columns, or a key) lies in the range.
+    fn within(&self, left: &str, range: &Range) -> String {
+        let mut terms = Vec::new();
+        if let Some(lo) = &range.lo {
+            terms.push(format!("{left} >= {}", self.tuple(&lo.0)));
+        }
+        if let Some(hi) = &range.hi {
+            terms.push(format!("{left} < {}", self.tuple(&hi.0)));
+        }
+        if terms.is_empty() {
+            "true".to_owned()
+        } else {
+            terms.join(" AND ")
+        }
+    }
+
+    fn key_tuple(&self) -> String {
+        format!("({})", self.key_list())
+    }
+
+    /// COPY of a range's rows, in key order where that is asked for.
+    pub(super) fn copy_range(&self, range: &Range, ordered: bool) -> String {
+        let order = if ordered {
+            format!(" ORDER BY {}", self.key_list())
+        } else {
+            String::new()
+        };
+        format!(
+            "COPY (SELECT {} FROM {} WHERE {}{order}) TO STDOUT",
+            self.column_list(),
+            self.from,
+            self.within(&self.key_tuple(), range),
+        )
+    }
+
+    /// COPY of the rows of these keys, in their order.
+    pub(super) fn copy_keys(&self, keys: &[Key]) -> String {
+        let wanted: Vec<_> = keys
+            .iter()
+            .enumerate()
+            .map(|(n, key)| {
+                let tuple = self.tuple(key.parts());
+                format!("{}, {n})", &tuple[..tuple.len() - 1])
+            })
+            .collect();
+        let names: Vec<_> = (0..self.key.len()).map(|i| format!("k{i}")).collect();
+        let same: Vec<_> = self
+            .key_columns()
+            .zip(&names)
+            .map(|(column, k)| format!("r.{} = w.{k}", column.name))
+            .collect();
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| format!("r.{}", column.name))
+            .collect();
+        format!(
+            "COPY (SELECT {} FROM (VALUES {}) AS w({}, n) JOIN {} AS r ON {} ORDER BY w.n) TO STDOUT",
+            columns.join(", "),
+            wanted.join(", "),
+            names.join(", "),
+            self.from,
+            same.join(" AND ")
+        )
+    }
+
+    /// The key, as text, that lies so many rows after the bound, or after the start.
+    pub(super) fn bound(&self, range: &Range, rows: u64) -> String {
+        let key: Vec<_> = self
+            .key_columns()
+            .map(|column| column.name.as_str())
+            .collect();
+        format!(
+            "COPY (SELECT {list} FROM {} WHERE {} ORDER BY {list} OFFSET {rows} LIMIT 1) TO STDOUT",
+            self.from,
+            self.within(&self.key_tuple(), range),
+            list = key.join(", "),
+        )
+    }
+
+    /// For each of these keys whether it lies in the range, by the key's own types and collations.
+    pub(super) fn inside(&self, range: &Range, keys: &[Key]) -> String {
+        // Compared with literals alone, a key would have lost its columns' collations.
+        let collated = |key: &Key| {
+            let parts: Vec<_> = self
+                .key_columns()
+                .zip(key.parts())
+                .map(|(column, part)| {
+                    let collate = match &column.collation {
+                        Some(name) => format!(" COLLATE {name}"),
+                        None => String::new(),
+                    };
+                    format!("{}{collate}", typed(part, column))
+                })
+                .collect();
+            format!("({})", parts.join(", "))
+        };
+        let terms: Vec<_> = keys
+            .iter()
+            .map(|key| self.within(&collated(key), range))
+            .collect();
+        format!("SELECT {}", terms.join(", "))
+    }
+}
+
+/// A value as a statement has it: `'1'::integer`.
+fn typed(value: &Value, column: &Column) -> String {
+    match cell::text(value) {
+        Some(text) => format!("{}::{}", literal(&text), column.cast),
+        None => format!("NULL::{}", column.cast),
+    }
+}

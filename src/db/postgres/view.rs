@@ -1,0 +1,500 @@
+//! One read transaction: a snapshot, and what it has seen.
+
+use super::cell::{self, Form};
+use super::connect::{Server, Session};
+use super::ledger;
+use super::names::{MARKER, literal};
+use super::place::{OrFault, state};
+use super::sql::Tables;
+use crate::db::canon::RowHasher;
+use crate::db::{Read, ResultSet, View};
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::{Nonce, TableId};
+use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::position::{Barrier, Position, Seen};
+use crate::domain::unit::{Bytes, Rows};
+use crate::domain::value::Value;
+use crate::domain::verdict::Digest;
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use sqlx::{Column as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Keys in one statement.
+const KEYS: usize = 2_000;
+
+/// A snapshot of one PostgreSQL database.
+///
+/// Dropped between two calls, its session is rolled back and kept; dropped in the middle of one, it is closed.
+pub(super) struct PgView {
+    server: Server,
+    session: Option<Session>,
+    /// The server's process of this session.
+    pid: i32,
+    /// Whether a call has begun and not come to its end.
+    busy: bool,
+    tables: Arc<Tables>,
+    seen: Seen,
+    applied: Option<Position>,
+}
+
+impl PgView {
+    /// Opens the snapshot.
+    ///
+    /// A commit that was under way when a feed was opened may be in neither: decoded before the feed's start and not visible
+    /// yet. So a view is used only once everything older than `least`, an own transaction begun after that, has ended: then
+    /// what the feed does not deliver, the view sees.
+    pub(super) async fn open(
+        server: &Server,
+        tables: Arc<Tables>,
+        least: Option<u64>,
+    ) -> Result<Self> {
+        let mut session = server.session().await?;
+        let place = session.shared_place();
+        session
+            .run(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                "begin a read",
+            )
+            .await?;
+        let (snapshot, ledger, pid): (String, bool, i32) = sqlx::query_as(
+            "SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.to_regclass('tidegate.ledger') IS NOT NULL, \
+             pg_catalog.pg_backend_pid()",
+        )
+        .fetch_one(session.conn()?)
+        .await
+        .or_fault(&place, "begin a read")?;
+        let seen = snapshot_of(&snapshot).ok_or_else(|| {
+            Fault::new(
+                Kind::Own,
+                format!("can't read the snapshot {snapshot}: {place}"),
+            )
+        })?;
+        if let (Some(least), Seen::Pg { xmin, .. }) = (least, &seen)
+            && *xmin < least
+        {
+            let oldest = oldest(&mut session).await;
+            return Err(Fault::new(
+                Kind::Transient,
+                format!("a transaction that is older than the stream has not ended yet: {place}"),
+            )
+            .code("OLD-TRANSACTION")
+            .cause(oldest.unwrap_or_else(|| format!("transaction {xmin} of {least}")))
+            .hint("rows are read once it has ended; end it if nobody needs it"));
+        }
+        let applied = if ledger {
+            ledger::applied(&mut session).await?
+        } else {
+            None
+        };
+        Ok(Self {
+            server: server.clone(),
+            session: Some(session),
+            pid,
+            busy: false,
+            tables,
+            seen,
+            applied,
+        })
+    }
+
+    fn session(&mut self) -> Result<&mut Session> {
+        let place = &self.server.place;
+        self.session
+            .as_mut()
+            .ok_or_else(|| Fault::new(Kind::Own, format!("the read has ended: {place}")))
+    }
+
+    /// Runs a COPY and hands over its lines, until told to break; says whether it was.
+    async fn copy(
+        &mut self,
+        sql: &str,
+        doing: &str,
+        mut line: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
+    ) -> Result<bool> {
+        self.busy = true;
+        let (server, pid) = (self.server.clone(), self.pid);
+        let place = Arc::clone(&server.place);
+        let session = self.session()?;
+        session.run("SAVEPOINT tidegate", doing).await?;
+        let mut cut = false;
+        let mut ended = Ok(());
+        {
+            let mut lines = session
+                .conn()?
+                .copy_out_raw(sql)
+                .await
+                .or_fault(&place, doing)?;
+            // The server sends a line in one piece; one that came in several is put together again.
+            let mut part: Vec<u8> = Vec::new();
+            while let Some(piece) = lines.next().await {
+                let piece = match piece {
+                    Ok(piece) => piece,
+                    Err(error) => {
+                        ended = Err(error);
+                        break;
+                    }
+                };
+                if cut {
+                    continue;
+                }
+                let whole = piece.ends_with(b"\n");
+                if !part.is_empty() || !whole {
+                    part.extend_from_slice(&piece);
+                }
+                if whole {
+                    let flow = if part.is_empty() {
+                        line(&piece)
+                    } else {
+                        line(&part)
+                    };
+                    part.clear();
+                    if flow.is_break() {
+                        cut = true;
+                        server.cancel(pid).await?;
+                    }
+                }
+            }
+        }
+        let session = self.session()?;
+        match ended {
+            Ok(()) => {}
+            Err(error) if cut && state(&error) == Some("57014") => {}
+            Err(error) => return Err(place.fault(doing, &error)),
+        }
+        if cut {
+            // The cancellation may have come after the last line: then it meets this.
+            let _ = session.run("SELECT 1", doing).await;
+        }
+        session
+            .run("ROLLBACK TO tidegate; RELEASE tidegate", doing)
+            .await?;
+        self.busy = false;
+        Ok(cut)
+    }
+
+    async fn read(&mut self, table: TableId, sqls: Vec<String>, budget: Bytes) -> Result<Read> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let (forms, doing) = (sql.forms(), format!("read rows of {}", sql.table().source));
+        let mut read = Read::default();
+        let mut scratch = Vec::new();
+        for copy in sqls {
+            let rows = &mut read.rows;
+            let mut cut = None;
+            self.copy(&copy, &doing, |line| {
+                cell::pack(rows, line, &forms, &mut scratch);
+                if rows.len() > 1 && rows.bytes() > budget {
+                    cut = rows.pop();
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })
+            .await?;
+            if let Some(row) = cut {
+                read.cut = Some(sql.table().bound_of(&row));
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Drop for PgView {
+    fn drop(&mut self) {
+        if self.busy {
+            return;
+        }
+        if let (Some(mut session), Ok(runtime)) =
+            (self.session.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move {
+                if session.run("ROLLBACK", "end a read").await.is_ok() {
+                    session.rest();
+                }
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl View for PgView {
+    fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    fn applied(&self) -> Option<Position> {
+        self.applied
+    }
+
+    /// A message in the stream, committed by a session of its own: this one only reads. Its commit does not wait for
+    /// standbys, which could stand still.
+    async fn barrier(&mut self) -> Result<Barrier> {
+        let nonce = fastrand::u64(..);
+        let mut session = self.server.session().await?;
+        let emit = format!(
+            "SELECT pg_catalog.set_config('synchronous_commit', 'local', true), \
+             pg_catalog.pg_logical_emit_message(true, {}, '{nonce}'::text)",
+            literal(MARKER)
+        );
+        session.run(&emit, "put a marker into the stream").await?;
+        session.rest();
+        Ok(Barrier::Marker(Nonce(nonce)))
+    }
+
+    async fn bound(
+        &mut self,
+        table: TableId,
+        after: Option<&Bound>,
+        rows: Rows,
+    ) -> Result<Option<Bound>> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let forms: Vec<Form> = sql.key_columns().map(|column| column.form).collect();
+        let range = Range {
+            lo: after.cloned(),
+            hi: None,
+        };
+        let doing = format!("find the end of a chunk of {}", sql.table().source);
+        let mut bound = None;
+        self.copy(&sql.bound(&range, rows.0), &doing, |line| {
+            let key = cell::copied(line)
+                .zip(&forms)
+                .map(|(text, form)| match text {
+                    Some(text) => form.value(&text),
+                    None => Value::Null,
+                });
+            bound = Some(Bound(key.collect()));
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(bound)
+    }
+
+    async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        match pick {
+            Pick::Range(range) => {
+                let copies = vec![sql.copy_range(range, true)];
+                self.read(table, copies, budget).await
+            }
+            Pick::Keys(keys) => {
+                let copies = keys.chunks(KEYS).map(|keys| sql.copy_keys(keys)).collect();
+                let mut read = self.read(table, copies, budget).await?;
+                // Keys are told apart as they were asked for.
+                let cut = read.cut.take().map(|cut| {
+                    let collations = sql.table().key().map(|key| key.collations.as_slice());
+                    Key::normal(cut.0, collations.unwrap_or_default())
+                });
+                read.cut = cut.map(|key| Bound(key.parts().into()));
+                Ok(read)
+            }
+        }
+    }
+
+    async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>> {
+        if range.lo.is_none() && range.hi.is_none() {
+            return Ok(vec![true; keys.len()]);
+        }
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let doing = format!("place keys of {}", sql.table().source);
+        let mut inside = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS) {
+            self.copy(&sql.inside(range, keys), &doing, |line| {
+                inside.push(line.starts_with(b"t"));
+                ControlFlow::Continue(())
+            })
+            .await?;
+        }
+        Ok(inside)
+    }
+
+    async fn digest(&mut self, table: TableId, range: &Range) -> Result<Digest> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let (forms, doing) = (sql.forms(), format!("hash rows of {}", sql.table().source));
+        let mut digest = Digest::default();
+        let (mut hasher, mut scratch) = (RowHasher::new(), Vec::new());
+        self.copy(&sql.copy_range(range, false), &doing, |line| {
+            hash(&mut hasher, line, &forms, &mut scratch);
+            digest.rows.0 += 1;
+            digest.sum = digest.sum.wrapping_add(hasher.finish());
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(digest)
+    }
+
+    async fn hashes(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, u128)>> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let (forms, doing) = (sql.forms(), format!("hash rows of {}", sql.table().source));
+        let collations = sql
+            .table()
+            .key()
+            .map(|key| key.collations.clone())
+            .unwrap_or_default();
+        let (mut hasher, mut scratch) = (RowHasher::new(), Vec::new());
+        let mut hashes = Vec::new();
+        self.copy(&sql.copy_range(range, true), &doing, |line| {
+            let mut key = vec![Value::Null; sql.key.len()];
+            for (at, text) in cell::copied(line).enumerate() {
+                if let (Some(part), Some(text)) = (sql.key.iter().position(|k| *k == at), text) {
+                    key[part] = forms[at].value(&text);
+                }
+            }
+            hash(&mut hasher, line, &forms, &mut scratch);
+            hashes.push((Key::normal(key, &collations), hasher.finish()));
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(hashes)
+    }
+
+    async fn query(&mut self, sql: &str, params: &[Value], limit: u32) -> Result<ResultSet> {
+        let refused = |why: &str| {
+            Fault::new(
+                Kind::Refused,
+                format!("this is not a query that only reads: {why}"),
+            )
+            .code("NOT-A-READ")
+            .hint("use one SELECT, VALUES, TABLE, WITH or EXPLAIN statement")
+        };
+        let first = sql
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let first = first.split('(').next().unwrap_or_default();
+        let rows = ["select", "values", "table", "with"].contains(&first);
+        if !rows && first != "explain" {
+            return Err(refused("it begins with another word"));
+        }
+        let sql = super::params::filled(sql, params)?;
+        let sql = sql.trim_end().trim_end_matches(';');
+        self.busy = true;
+        let place = Arc::clone(&self.server.place);
+        let doing = "run the query";
+        let session = self.session()?;
+        session.run("SAVEPOINT tidegate", doing).await?;
+        let found = ask(session, sql, rows, limit).await;
+        // Also after an error, which has ended everything up to the savepoint.
+        session
+            .run("ROLLBACK TO tidegate; RELEASE tidegate", doing)
+            .await?;
+        self.busy = false;
+        found.or_fault(&place, doing)
+    }
+}
+
+/// Runs one statement; a prepared one can't be several. The rows themselves come as text.
+async fn ask(session: &mut Session, sql: &str, rows: bool, limit: u32) -> sqlx::Result<ResultSet> {
+    let conn = session
+        .conn()
+        .map_err(|fault| sqlx::Error::Protocol(fault.to_string()))?;
+    let described = conn.describe(sql).await?;
+    let columns: Vec<_> = described
+        .columns()
+        .iter()
+        .map(|column| column.name().to_owned())
+        .collect();
+    let forms: Vec<_> = described
+        .columns()
+        .iter()
+        .map(|column| match column.type_info().name() {
+            "INT2" | "INT4" | "INT8" | "OID" => Form::Integer,
+            "FLOAT4" | "FLOAT8" => Form::Real,
+            "BOOL" => Form::Boolean,
+            "BYTEA" => Form::Bytes,
+            _ => Form::Text,
+        })
+        .collect();
+    let wanted = u64::from(limit) + 1;
+    let found = if rows {
+        let declare = format!("DECLARE tidegate NO SCROLL CURSOR FOR {sql}");
+        conn.execute(sqlx::raw_sql(&declare)).await?;
+        conn.fetch_all(sqlx::raw_sql(&format!("FETCH {wanted} FROM tidegate")))
+            .await?
+    } else {
+        conn.fetch_all(sqlx::raw_sql(sql)).await?
+    };
+    let mut result = ResultSet {
+        columns,
+        ..ResultSet::default()
+    };
+    for row in found {
+        if result.rows.len() as u64 == u64::from(limit) {
+            result.more = true;
+            break;
+        }
+        let mut cells = Vec::with_capacity(forms.len());
+        for (at, form) in forms.iter().enumerate() {
+            let raw = row.try_get_raw(at)?;
+            cells.push(if raw.is_null() {
+                Value::Null
+            } else {
+                form.value(raw.as_bytes().map_err(sqlx::Error::Decode)?)
+            });
+        }
+        result.rows.push(cells.into());
+    }
+    Ok(result)
+}
+
+fn hash(hasher: &mut RowHasher, line: &[u8], forms: &[Form], scratch: &mut Vec<u8>) {
+    for (text, form) in cell::copied(line).zip(forms) {
+        match text {
+            None => hasher.null(),
+            Some(text) => hasher.cell(form.cell(&text, scratch)),
+        }
+    }
+}
+
+/// `10:20:12,15`: all below 10 have ended, none from 20 on is seen, nor 12 and 15.
+fn snapshot_of(text: &str) -> Option<Seen> {
+    let mut parts = text.split(':');
+    let (xmin, xmax, xip) = (parts.next()?, parts.next()?, parts.next()?);
+    let xip = xip.split(',').filter(|xid| !xid.is_empty());
+    Some(Seen::Pg {
+        xmin: xmin.parse().ok()?,
+        xmax: xmax.parse().ok()?,
+        xip: xip.map(|xid| xid.parse().ok()).collect::<Option<_>>()?,
+    })
+}
+
+/// Who holds the oldest transaction, as far as this user may see it.
+async fn oldest(session: &mut Session) -> Option<String> {
+    let found: (i32, String, String) = sqlx::query_as(
+        "SELECT pid, coalesce(nullif(application_name, ''), 'no name'), \
+         pg_catalog.date_trunc('second', pg_catalog.now() - xact_start)::text \
+         FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL \
+         ORDER BY pg_catalog.age(backend_xid) DESC LIMIT 1",
+    )
+    .fetch_optional(session.conn().ok()?)
+    .await
+    .ok()??;
+    Some(format!(
+        "process {} ({}), begun {} ago",
+        found.0, found.1, found.2
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_read() {
+        let seen = |xmin, xmax, xip| Some(Seen::Pg { xmin, xmax, xip });
+        assert_eq!(snapshot_of("10:20:12,15"), seen(10, 20, vec![12, 15]));
+        assert_eq!(
+            snapshot_of("8589934602:8589934602:"),
+            seen(8_589_934_602, 8_589_934_602, vec![])
+        );
+        assert_eq!(snapshot_of("10:20"), None);
+        assert_eq!(snapshot_of("10:20:x"), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! The way to write, under one lease.
+
+use super::connect::{Server, Session};
+use super::sql::Tables;
+use super::transact::{begin, commit};
+use super::{apply, ddl, land, ledger};
+use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
+use crate::domain::fault::{Outcome, Result};
+use crate::domain::id::{TableId, Token};
+use crate::domain::position::Position;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// What every session that writes rows is set to: a commit that returned is on the disk.
+const DURABLE: &str = "SET synchronous_commit = on";
+/// Triggers and foreign keys are left alone: rows are written as they are. Only a superuser may, or from 15 on whoever was
+/// granted SET ON PARAMETER.
+const SILENT: &str = "SET session_replication_role = replica";
+
+/// Writes rows as they are, each act in a session of its own.
+pub(super) struct PgWriter {
+    server: Server,
+    tables: Arc<Tables>,
+    token: Token,
+}
+
+impl PgWriter {
+    /// Takes the lease. `server` is a pool for this writer alone.
+    pub(super) async fn open(server: Server, tables: Arc<Tables>) -> Result<Self> {
+        let mut session = writing(&server).await?;
+        let token = ledger::take(&mut session, &tables.plan).await?;
+        session.rest();
+        Ok(Self {
+            server,
+            tables,
+            token,
+        })
+    }
+
+    /// Begins a transaction under the lease.
+    async fn begin(&self, doing: &str, applied: Option<Position>) -> Result<Session> {
+        let mut session = writing(&self.server).await?;
+        begin(&mut session, self.token, applied, doing).await?;
+        Ok(session)
+    }
+}
+
+/// Ends what [`PgWriter::begin`] began: commits it, or leaves it to the server to undo, by closing the session.
+async fn end<T>(mut session: Session, doing: &str, done: Result<T>) -> Outcome<T> {
+    match done {
+        Ok(value) => {
+            let done = commit(&mut session, doing, value).await;
+            if matches!(done, Outcome::Done(_)) {
+                session.rest();
+            }
+            done
+        }
+        Err(fault) => Outcome::NotDone(fault),
+    }
+}
+
+/// A session that writes rows.
+async fn writing(server: &Server) -> Result<Session> {
+    let mut session = server.session().await?;
+    if !session.fresh() {
+        return Ok(session);
+    }
+    session.run(DURABLE, "prepare a session").await?;
+    match session.run(SILENT, "prepare a session").await {
+        Ok(()) => {}
+        // Preflight has said what that means.
+        Err(fault) if fault.code == "PRIVILEGE" => {}
+        Err(fault) => return Err(fault),
+    }
+    Ok(session)
+}
+
+#[async_trait]
+impl Writer for PgWriter {
+    async fn ledger(&self) -> Result<Ledger> {
+        let mut session = self.server.session().await?;
+        let ledger = ledger::read(&mut session, &self.tables.plan).await?;
+        session.rest();
+        Ok(ledger)
+    }
+
+    async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>> {
+        let mut session = self.server.session().await?;
+        let landed = ledger::landed(&mut session, &self.tables.plan, table, from).await?;
+        session.rest();
+        Ok(landed)
+    }
+
+    async fn begin_at(&self, position: Position) -> Outcome<()> {
+        let doing = "set where the stream begins";
+        let mut session = match self.begin(doing, None).await {
+            Ok(session) => session,
+            Err(fault) => return Outcome::NotDone(fault),
+        };
+        let done = ledger::begin_at(&mut session, position).await;
+        end(session, doing, done).await
+    }
+
+    async fn land(&self, landing: Landing) -> Outcome<Landed> {
+        let doing = "land rows";
+        let mut session = match self.begin(doing, None).await {
+            Ok(session) => session,
+            Err(fault) => return Outcome::NotDone(fault),
+        };
+        let done = land::land(&mut session, &self.tables, &landing).await;
+        end(session, doing, done).await
+    }
+
+    async fn apply(&self, batch: Batch) -> Outcome<Applied> {
+        let doing = "apply changes";
+        let mut session = match self.begin(doing, Some(batch.upto)).await {
+            Ok(session) => session,
+            Err(fault) => return Outcome::NotDone(fault),
+        };
+        let done = apply::apply(&mut session, &self.tables, &batch).await;
+        end(session, doing, done).await
+    }
+
+    async fn durable(&self) -> Result<Position> {
+        let mut session = self.server.session().await?;
+        let applied = ledger::applied(&mut session).await?;
+        session.rest();
+        Ok(applied.unwrap_or(Position::START))
+    }
+
+    async fn build(&self, ddl: &Ddl) -> Outcome<()> {
+        let doing = "build the schema";
+        let mut session = match self.begin(doing, None).await {
+            Ok(session) => session,
+            Err(fault) => return Outcome::NotDone(fault),
+        };
+        let done = ddl::build(&mut session, &self.tables.plan, ddl).await;
+        end(session, doing, done).await
+    }
+}
