@@ -140,7 +140,11 @@ impl Link {
                 same: (welcome.proto, &*welcome.version) == (PROTO, VERSION),
                 welcome: Tapped::Welcome(welcome),
             }),
-            Ok(Frame::Bye { why, .. }) => Err(Fault::new(Kind::Refused, why).code("TURNED-AWAY")),
+            // It is on its way out: whoever wants another one may try again.
+            Ok(Frame::Bye { why, again: true }) => Err(not_running(socket, why)),
+            Ok(Frame::Bye { why, again: false }) => {
+                Err(Fault::new(Kind::Refused, why).code("TURNED-AWAY"))
+            }
             Ok(_) => Err(not_running(socket, "what answers is no engine")),
             Err(e) => Err(not_running(socket, e)),
         }

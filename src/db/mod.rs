@@ -104,7 +104,7 @@ pub struct Pulse {
     pub identity: String,
     /// Fingerprints of the plan's tables' definitions as they are now, by table; a missing table is absent.
     pub shapes: Vec<(TableId, String)>,
-    /// The longest that a write of ours held the application up since the last pulse.
+    /// The longest that a write of ours held the application up since the last pulse; none when none did.
     pub held: Option<Span>,
 }
 

@@ -28,7 +28,7 @@ pub struct Sample {
     pub allowed: Option<RowsPerSecond>,
     /// What holds the copy back now, in words: `stream lag 2.9 of 3.0s`, `pace set by ana`. Empty: nothing does.
     pub held_by: String,
-    /// The longest our own write lock on the source was held in the last second.
+    /// The longest our own write lock on the source was held in the last second; none when none was.
     pub source_lock: Option<Span>,
     /// Bytes of our log on the source.
     pub log_bytes: Option<Bytes>,

@@ -150,6 +150,12 @@ impl fmt::Display for RowsPerSecond {
     }
 }
 
+/// A count with what is counted: `1 chunk`, `1,204 chunks`.
+pub fn counted(n: u64, noun: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", Rows(n))
+}
+
 /// A count in at most five characters: `840`, `9.7k`, `139k`, `1.2M`, `980M`.
 pub fn short_count(n: u64) -> String {
     const UNITS: [&str; 5] = ["", "k", "M", "B", "T"];

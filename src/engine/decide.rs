@@ -4,7 +4,7 @@ use crate::domain::command::{Command, Pace, Request, Role, Scope};
 use crate::domain::event::{Alert, Fact, PauseReason, Phase, Severity, Subject};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::id::{AlertId, ChunkId, CommandId, RepairId, SessionId, TableId, Who};
-use crate::domain::unit::Span;
+use crate::domain::unit::{Span, counted};
 use crate::domain::verdict::DriftCounts;
 use crate::state::chunks::ChunkState;
 use crate::state::conditions;
@@ -534,8 +534,15 @@ fn wanted_alerts(state: &Migration) -> Vec<(Severity, Subject, String)> {
             .filter(|t| t.differing_rows > 0)
         {
             let text = format!(
-                "{}: {} rows differ in {} chunks",
-                table.source, t.differing_rows, t.differing_chunks
+                "{}: {} {} in {}",
+                table.source,
+                counted(t.differing_rows, "row"),
+                if t.differing_rows == 1 {
+                    "differs"
+                } else {
+                    "differ"
+                },
+                counted(t.differing_chunks.into(), "chunk")
             );
             wanted.push((Severity::Critical, Subject::Drift(id), text));
         }

@@ -135,7 +135,12 @@ pub async fn start(options: Options) -> Result<Engine> {
         stop: stop.clone(),
     };
     let recovered = recover::recover(&state, &plan, &site.target).await?;
-    let samples = watch::Sender::new(Arc::new(state.sample.clone()));
+    // What an earlier engine measured is not known to hold any more: without a lag it is nobody's measurement.
+    let samples = watch::Sender::new(Arc::new(Sample {
+        lag: None,
+        in_flight: 0,
+        ..state.sample.clone()
+    }));
     let in_flight = watch::Sender::new(0);
     let (news, news_in) = mpsc::channel(ASKS);
     let (due, due_in) = mpsc::channel(1);
@@ -162,6 +167,7 @@ pub async fn start(options: Options) -> Result<Engine> {
         samples: samples_in.clone(),
         in_flight,
         until: options.until,
+        met: None,
     };
     let inbox = Inbox {
         asks: asks_in,

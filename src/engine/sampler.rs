@@ -11,7 +11,7 @@ use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::position::Position;
 use crate::domain::sample::{Sample, ShadowLine};
-use crate::domain::unit::{Bytes, RowsPerSecond, Span};
+use crate::domain::unit::{Bytes, Rows, RowsPerSecond, Span};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ struct Point {
     bytes: u64,
     verified: u64,
     stats: LaneStats,
+    log_rows: Option<Rows>,
+    held: Option<Span>,
 }
 
 impl Sampler {
@@ -119,6 +121,8 @@ impl Sampler {
                 bytes: progress.bytes,
                 verified: *self.verified.borrow(),
                 stats,
+                log_rows: source.log_rows,
+                held: source.held,
             };
             let since = points.front().cloned().unwrap_or_else(|| point.clone());
             points.push_back(point.clone());
@@ -162,12 +166,12 @@ impl Sampler {
                 copy_bytes_per_s: Bytes(rate(point.bytes, since.bytes)),
                 allowed: self.governor.allowed(),
                 held_by,
-                source_lock: source.held,
+                source_lock: held_lately(&points, now),
                 log_bytes: source.log_bytes,
                 log_rows: source.log_rows,
                 source_free: source.free,
                 target_free: target.free,
-                runway: Self::runway(&source, &points),
+                runway: runway(&source, &points),
                 copying: progress.copying,
                 verify_rate: RowsPerSecond(rate(point.verified, since.verified)),
                 in_flight: *self.in_flight.borrow(),
@@ -196,24 +200,48 @@ impl Sampler {
             .map(|t| t.source.clone())
             .collect()
     }
+}
 
-    /// How long a pause may last: free space by the growth of our log. A pause stops the pruning,
-    /// so what the application changes a second is what the log grows by; unknown is unknown.
-    fn runway(source: &Pulse, points: &VecDeque<Point>) -> Option<Span> {
-        let free = source.free?;
-        let (first, last) = (points.front()?, points.back()?);
-        let changes = last
-            .stats
-            .delivered_changes
-            .saturating_sub(first.stats.delivered_changes);
-        let seconds = last.at.duration_since(first.at).as_secs_f64();
-        let per_change = match (source.log_bytes, source.log_rows) {
-            (Some(bytes), Some(rows)) if rows.0 > 0 => bytes.0 as f64 / rows.0 as f64,
-            _ => return None,
-        };
-        let growth = changes as f64 / seconds.max(0.001) * per_change;
-        (growth >= 1.0).then(|| Span((free.0 as f64 / growth * 1e6) as u64))
+/// The longest that a write of ours held the source within a second.
+fn held_lately(points: &VecDeque<Point>, now: Instant) -> Option<Span> {
+    let lately = points
+        .iter()
+        .filter(|p| now.duration_since(p.at) <= Duration::from_secs(1));
+    lately.filter_map(|p| p.held).max()
+}
+
+/// How long a pause may last: free space by the growth of our log, which nothing prunes meanwhile; unknown is unknown.
+fn runway(source: &Pulse, points: &VecDeque<Point>) -> Option<Span> {
+    let free = source.free?;
+    let per_row = match (source.log_bytes, source.log_rows) {
+        (Some(bytes), Some(rows)) if rows.0 > 0 => bytes.0 as f64 / rows.0 as f64,
+        _ => return None,
+    };
+    let growth = grown(points)? * per_row;
+    (growth >= 1.0).then(|| Span((free.0 as f64 / growth * 1e6) as u64))
+}
+
+/// Rows a second that come into our log. What the stream delivers tells too little of it: nothing at all in a pause, which is
+/// when this is asked, and one change where an update logs two keys. What the log grows by tells too little while it is pruned.
+fn grown(points: &VecDeque<Point>) -> Option<f64> {
+    let (first, last) = (points.front()?, points.back()?);
+    let changes = last
+        .stats
+        .delivered_changes
+        .saturating_sub(first.stats.delivered_changes);
+    let mut rows = 0;
+    let mut measured = Duration::ZERO;
+    for (before, after) in points.iter().zip(points.iter().skip(1)) {
+        if let (Some(was), Some(is)) = (before.log_rows, after.log_rows)
+            && is >= was
+        {
+            rows += is.0 - was.0;
+            measured += after.at.duration_since(before.at);
+        }
     }
+    let a_second = |n: u64, time: Duration| n as f64 / time.as_secs_f64().max(0.001);
+    let delivered = a_second(changes, last.at.duration_since(first.at));
+    Some(delivered.max(a_second(rows, measured)))
 }
 
 /// Age of the oldest head that is not applied yet: when it was first seen, not when it was written, so never too old.

@@ -107,6 +107,7 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
         after.extend(surveyed(&survey, &table.source)?.after.iter().cloned());
     }
     after.extend(survey.rest.iter().cloned());
+    let whole = Watch::start();
     for ddl in after {
         if site.stop.is_cancelled() {
             return Err(stopped());
@@ -127,7 +128,7 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
             Err(fault) => return Err(fault),
         }
     }
-    site.tell(Report::Made(Side::Target, FINISH_MADE.into(), Span::ZERO))
+    site.tell(Report::Made(Side::Target, FINISH_MADE.into(), whole.took()))
         .await;
     Ok(())
 }

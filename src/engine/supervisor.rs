@@ -13,6 +13,7 @@ use crate::domain::command::{Answer, Command, Query, Reply, Request, Role};
 use crate::domain::event::{Body, Event, Fact, Phase};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, CommandId, Seq, SessionId, Who};
+use crate::domain::position::Position;
 use crate::domain::sample::Sample;
 use crate::domain::unit::RowsPerSecond;
 use crate::domain::verdict::{ChunkVerdict, DriftCounts};
@@ -80,6 +81,8 @@ pub(super) struct Supervisor {
     pub samples: watch::Receiver<Arc<Sample>>,
     pub in_flight: watch::Sender<u64>,
     pub until: Option<Phase>,
+    /// Where the source stood when this engine measured it first.
+    pub met: Option<Position>,
 }
 
 /// Where inputs come from.
@@ -173,15 +176,22 @@ impl Supervisor {
         }
     }
 
-    fn ending(&self) -> Option<Exit> {
+    fn ending(&mut self) -> Option<Exit> {
         if self.state.over() {
             return Some(Exit::Over);
         }
+        let sample = &self.state.sample;
+        if self.met.is_none() && sample.lag.is_some() {
+            self.met = Some(sample.head);
+        }
+        // In step once is not in step now: what came in while no engine ran has to be applied first.
+        let caught_up = self.met.is_some_and(|met| sample.applied >= met);
         let place = |phase: Phase| Phase::ALL.iter().position(|p| *p == phase);
         match self.until {
             Some(until)
                 if self.state.phase != Phase::RollingBack
-                    && place(self.state.phase) >= place(until) =>
+                    && place(self.state.phase) >= place(until)
+                    && (until != Phase::Synced || caught_up) =>
             {
                 Some(Exit::Reached)
             }
@@ -293,7 +303,7 @@ impl Supervisor {
             }
             Input::Second => {
                 let sample = self.samples.borrow().clone();
-                if self.jobs.streaming() {
+                if self.jobs.streaming() && sample.lag.is_some() {
                     let draft = self.draft(None, Body::Sample(Box::new((*sample).clone())));
                     self.fold(&draft);
                     group.entry.drafts.push(draft);

@@ -4,7 +4,7 @@ use super::paint::{Paint, Role, Sign};
 use crate::domain::finding::{Finding, Object, Stage};
 use crate::domain::plan::Side;
 use crate::domain::preflight::{Preflight, TableProfile};
-use crate::domain::unit::{Bytes, Rows};
+use crate::domain::unit::{Bytes, counted};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -89,11 +89,6 @@ pub fn text(check: &Preflight, file: &str, paint: Paint) -> String {
     }
     closing(&mut out, check, file, paint);
     paint.plain(&out)
-}
-
-fn counted(n: u64, noun: &str) -> String {
-    let s = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{s}", Rows(n))
 }
 
 fn listed(out: &mut String, finding: &Finding, sign: &str) {

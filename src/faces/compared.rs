@@ -3,7 +3,7 @@
 use super::paint::{Paint, Role, Sign};
 use crate::domain::compared::{Answer, Compared, TableCompared};
 use crate::domain::key::Key;
-use crate::domain::unit::Rows;
+use crate::domain::unit::{Rows, counted};
 use crate::domain::value::Value;
 use crate::domain::verdict::{DriftClass, DriftCounts, RowDiff};
 use serde_json::{Value as Json, json};
@@ -103,11 +103,6 @@ fn opening(compared: &Compared) -> String {
         "reading only; nothing is created on either side. {}, {rows} rows, {versions}.\n",
         counted(compared.tables.len() as u64, "table")
     )
-}
-
-fn counted(n: u64, noun: &str) -> String {
-    let s = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{s}", Rows(n))
 }
 
 /// One table in a few words.

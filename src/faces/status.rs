@@ -5,7 +5,7 @@ use super::when::date_time;
 use crate::domain::command;
 use crate::domain::event::Severity;
 use crate::domain::sample::ShadowLine;
-use crate::domain::unit::{Rows, Span, short_count};
+use crate::domain::unit::{Rows, Span, counted, short_count};
 use crate::state::conditions::{self, Condition};
 use crate::state::migration::{Migration, OpenAlert, Owner, Pause, WayBack};
 use crate::state::pace::{self, Eta};
@@ -175,6 +175,7 @@ fn engine_words(state: &Migration, engine: Engine, paint: Paint) -> String {
     match engine {
         Engine::Running => format!("running: {place}, for {}", state.tick.since(info.since)),
         Engine::Recorded => format!("recorded: {place}"),
+        Engine::Parked | Engine::Never if state.over() => format!("ended (was {place})"),
         Engine::Parked | Engine::Never => {
             format!("parked; everything is kept for resuming (was {place})")
         }
@@ -234,12 +235,16 @@ fn stream_words(state: &Migration) -> String {
     let lag = sample
         .lag
         .map_or("not known".to_owned(), |lag| lag.to_string());
-    let mut words = format!(
-        "lag {lag} · {} changes waiting · {} made, {} applied a second",
-        Rows(sample.waiting),
-        Rows(sample.incoming_per_s),
-        Rows(sample.applied_per_s)
-    );
+    let mut words = if state.unread() {
+        format!("lag {lag} · changes wait, unread while paused")
+    } else {
+        format!(
+            "lag {lag} · {} changes waiting · {} made, {} applied a second",
+            Rows(sample.waiting),
+            Rows(sample.incoming_per_s),
+            Rows(sample.applied_per_s)
+        )
+    };
     if let Some(runway) = sample.runway {
         let _ = write!(words, " · a pause may last {runway}");
     }
@@ -304,11 +309,11 @@ fn tables(out: &mut String, state: &Migration) {
         let tally = at.chunks.tally();
         let _ = writeln!(
             out,
-            "    {:width$}  {:>7}  {:>11} rows  {} chunks{}",
+            "    {:width$}  {:>7}  {:>11} rows  {}{}",
             table.source,
             percent(at.copied()),
             at.rows(),
-            Rows(at.chunks.len().into()),
+            counted(at.chunks.len().into(), "chunk"),
             table_words(at, tally.differing_rows)
         );
     }
@@ -422,6 +427,7 @@ fn identity_json(state: &Migration, engine: Engine) -> Keys {
 
 fn movement_json(state: &Migration) -> Keys {
     let sample = &state.sample;
+    let read = !state.unread();
     let eta = match pace::eta(state) {
         Eta::Between { low, high, .. } => Some([low.as_secs_f64(), high.as_secs_f64()]),
         Eta::Done => Some([0.0, 0.0]),
@@ -443,8 +449,11 @@ fn movement_json(state: &Migration) -> Keys {
         ("allowed_rows_per_second", json!(sample.allowed)),
         ("held_by", json!(sample.held_by)),
         ("lag", seconds(sample.lag)),
-        ("waiting", json!(sample.waiting)),
-        ("incoming_per_second", json!(sample.incoming_per_s)),
+        ("waiting", json!(read.then_some(sample.waiting))),
+        (
+            "incoming_per_second",
+            json!(read.then_some(sample.incoming_per_s)),
+        ),
         ("applied_per_second", json!(sample.applied_per_s)),
         ("head", json!(sample.head)),
         ("applied", json!(sample.applied)),

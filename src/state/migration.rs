@@ -646,6 +646,11 @@ impl Migration {
         !self.pauses.is_empty()
     }
 
+    /// Whether changes lie on the source that nobody reads while all stands still: how many wait and how many come is not known.
+    pub fn unread(&self) -> bool {
+        self.rested && self.sample.applied < self.sample.head
+    }
+
     /// Whether verify and shadow are to stand still too.
     pub fn all_stopped(&self) -> bool {
         self.pauses.iter().any(|p| p.reason == PauseReason::StopAll)

@@ -7,7 +7,7 @@ use super::view::words;
 use crate::domain::event::PauseReason;
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::table::Mode;
-use crate::domain::unit::RowsPerSecond;
+use crate::domain::unit::{RowsPerSecond, counted};
 use crate::domain::value::Value;
 use crate::domain::verdict::RowDiff;
 use crate::state::migration::{Migration, Owner, WayBack};
@@ -60,6 +60,10 @@ pub fn status(p: &Picture) -> Vec<String> {
     let limit = s.plan.as_ref().map_or(String::new(), |plan| {
         format!(" of {}", plan.throttle.max_lag)
     });
+    let waiting = match s.unread() {
+        true => "changes wait, unread while paused".to_string(),
+        false => format!("{} changes waiting", s.sample.waiting),
+    };
     let left = match eta(s) {
         Eta::Stopped(why) => format!("stands still: {why}"),
         Eta::Done => "nothing left to copy".into(),
@@ -77,10 +81,7 @@ pub fn status(p: &Picture) -> Vec<String> {
     let drift = s.drift();
     vec![
         first,
-        format!(
-            "writes {owner} · way back {back} · lag {lag}{limit}, {} changes waiting",
-            s.sample.waiting
-        ),
+        format!("writes {owner} · way back {back} · lag {lag}{limit}, {waiting}",),
         format!("{} rows/s{allowed}{held} · {left}", s.sample.copy_rate),
         format!(
             "differ {} · in flight {} · not yet compared {} · {} alerts · {}Z",
@@ -191,7 +192,7 @@ fn table(p: &Picture, id: TableId) -> (String, Vec<String>) {
     let lines = vec![
         format!("{} → {}", plan.source, plan.target),
         format!(
-            "rows {}{}, copied {} ({} %), {} in {} chunks",
+            "rows {}{}, copied {} ({} %), {} in {}",
             t.rows(),
             if t.exact || t.complete {
                 ""
@@ -201,11 +202,13 @@ fn table(p: &Picture, id: TableId) -> (String, Vec<String>) {
             tally.landed_rows,
             words::percent_fine(t.copied()),
             t.bytes,
-            t.chunks.len()
+            counted(t.chunks.len().into(), "chunk")
         ),
         format!(
-            "equal {} rows, differ {} rows in {} chunks",
-            tally.equal_rows, tally.differing_rows, tally.differing_chunks
+            "equal {}, differ {} in {}",
+            counted(tally.equal_rows.0, "row"),
+            counted(tally.differing_rows, "row"),
+            counted(tally.differing_chunks.into(), "chunk")
         ),
         format!("not yet compared {} rows", t.uncovered()),
         match t.chunks.oldest_check(p.now) {

@@ -6,7 +6,7 @@ use super::lists::matches;
 use super::model::{Picture, Screen, Ui};
 use super::theme::Role;
 use super::widget::page::{Piece, wrap};
-use crate::domain::command::Role as Part;
+use crate::domain::command::{Class, Role as Part};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -94,10 +94,14 @@ fn line(p: &Picture, entry: &Entry) -> Vec<Piece> {
     }
     let off = entry.class.is_some() && entry.enabled(p).is_err();
     let class = entry.class.map_or("", |c| match c {
-        crate::domain::command::Class::Safe => " · at once",
-        crate::domain::command::Class::Reversible => " · asks",
-        crate::domain::command::Class::Disruptive => " · asks, with what it would do",
-        crate::domain::command::Class::Irreversible => " · the name is typed",
+        Class::Safe => " · at once",
+        // The sentence ends with it where there is more to say than that.
+        Class::Reversible if entry.help.ends_with("asks") => "",
+        Class::Disruptive if entry.help.ends_with("asks") => ", with what it would do",
+        Class::Irreversible if entry.help.ends_with("is typed") => "",
+        Class::Reversible => " · asks",
+        Class::Disruptive => " · asks, with what it would do",
+        Class::Irreversible => " · the name is typed",
     });
     vec![
         (
@@ -118,8 +122,8 @@ pub fn laid_out(p: &Picture, width: u16) -> (usize, Vec<Vec<Piece>>) {
     let room = (usize::from(width) / columns).saturating_sub(2).max(1);
     let mut out = Vec::new();
     for line in lines(p) {
-        let keyed = line.first().is_some_and(|(t, _)| t.len() > KEYS + 2) && line.len() > 1;
-        if !keyed || room <= 2 * KEYS {
+        let heading = line.len() < 2;
+        if heading || room <= 2 * KEYS {
             out.push(line);
             continue;
         }

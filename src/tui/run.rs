@@ -152,8 +152,6 @@ struct Console {
     /// What is shown instead of `live`: a frozen picture, or the past.
     other: Option<Arc<Migration>>,
     past: Option<Past>,
-    /// A time was asked for and not shown yet.
-    seeking: bool,
     overlay: Option<watch::Receiver<Overlay>>,
     /// What became of effects that took a while.
     done: (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
@@ -189,8 +187,8 @@ impl Console {
         if let Some(overlay) = &options.overlay {
             ui.overlay = Some(overlay.borrow().clone());
         }
-        let past = options.journal.map(Past::on).transpose()?;
-        if let (Some(past), Some(from)) = (&past, options.from) {
+        let mut past = options.journal.map(Past::on).transpose()?;
+        if let (Some(past), Some(from)) = (&mut past, options.from) {
             past.seek(from);
             ui.replay = Some(Replay {
                 speed: options.speed.max(1),
@@ -211,7 +209,6 @@ impl Console {
             live: Arc::default(),
             other: None,
             past,
-            seeking: options.from.is_some(),
             overlay: options.overlay,
             done: mpsc::channel(8),
             welcome: None,
@@ -245,7 +242,8 @@ impl Console {
                     let playing = self.ui.replay.as_ref().is_some_and(|r| r.playing);
                     tick = Instant::now() + if playing { PLAY } else { SECOND };
                     // A seek that is still under way is not overtaken: playing would never arrive.
-                    if !(playing && self.seeking) {
+                    let seeking = self.past.as_ref().is_some_and(Past::seeking);
+                    if !(playing && seeking) {
                         self.tell(Msg::Tick)?;
                     }
                 }
@@ -449,26 +447,24 @@ impl Console {
         let to = match to {
             To::Now => {
                 self.other = None;
-                self.seeking = false;
+                // What arrives after a return to now was wished for before it.
+                if let Some(past) = &mut self.past {
+                    past.forget();
+                }
                 return self.tell(Msg::Past(None));
             }
             To::Record(seq) => replay::To::Record(seq),
             To::Moment(tick) => replay::To::Moment(tick),
         };
-        let Some(past) = &self.past else {
+        let Some(past) = &mut self.past else {
             let text = "the journal can't be read from here, so there is no going back".to_string();
             return self.say(Tone::Bad, text, None);
         };
         past.seek(to);
-        self.seeking = true;
         Ok(())
     }
 
     fn seen(&mut self, seen: Option<Result<Seen>>) -> Result<()> {
-        // What arrives after a return to now was wished for before it.
-        if !std::mem::take(&mut self.seeking) {
-            return Ok(());
-        }
         let seen = match seen {
             Some(Ok(seen)) => seen,
             Some(Err(fault)) => return self.say(Tone::Bad, fault.to_string(), None),

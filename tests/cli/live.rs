@@ -143,7 +143,21 @@ fn a_migration_is_steered_from_the_command_line() {
     );
     let text = live.call(&["status"]);
     assert!(text.out.contains("paused by an operator"), "{}", text.out);
+    assert_eq!(status["waiting"], 0, "nothing was written");
+
+    // What is written in a pause waits unread: not known is not none, and how long that may go on is told.
+    let sale = "update orders set total = total + 1 where id = ?1";
+    let unread = live.until("unread", |status| {
+        live.source.execute(sale, [1]).unwrap();
+        status["waiting"].is_null() && status["runway_seconds"].is_number()
+    });
+    assert!(unread["incoming_per_second"].is_null(), "{unread:#}");
+    let text = live.call(&["status"]);
+    for words in ["changes wait, unread while paused", "a pause may last"] {
+        assert!(text.out.contains(words), "no \"{words}\" in {}", text.out);
+    }
     assert_eq!(live.call(&["send", "shop", "resume"]).code, 0);
+    live.until("read again", |status| status["waiting"] == 0);
     assert_eq!(live.status()["paused"].as_array().map(Vec::len), Some(0));
     assert_eq!(
         live.call(&["send", "shop", "resume"]).code,
@@ -312,6 +326,10 @@ fn what_differs_is_found_and_repaired_and_a_way_back_leaves_nothing() {
         "{}",
         clean.out
     );
+    live.until("ended", |status| status["engine"]["state"] != "running");
+    let text = live.call(&["status", "shop"]).out;
+    assert!(text.contains("ended (was pid"), "{text}");
+    assert!(!text.contains("for resuming"), "{text}");
 }
 
 #[test]

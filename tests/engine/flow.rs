@@ -4,7 +4,8 @@ use crate::support::app::{App, Rough};
 use crate::support::{World, assert_equal, facts};
 use std::time::Duration;
 use tidegate::domain::command::Command;
-use tidegate::domain::event::Phase;
+use tidegate::domain::event::{Body, Fact, Phase};
+use tidegate::engine::Exit;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_that_is_written_to_ends_synced_and_equal() {
@@ -50,6 +51,41 @@ async fn a_pause_rests_and_a_resumed_engine_goes_on_where_the_parked_one_stopped
     assert!(done.copied() >= 1.0 && done.illegal == 0);
     running.park().await;
     assert_equal(&world);
+    facts::assert_whole(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_step_until_then_is_in_step_with_what_was_written_while_no_engine_ran() {
+    let world = World::shop(4_000);
+    let running = world.start_until(Some(Phase::Synced)).await;
+    assert_eq!(running.ended().await.unwrap(), Exit::Reached);
+    let app = App::start(&world.source, 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    app.stop();
+    let (source, _) = world.ends().await;
+    let head = source.pulse(&world.plan(&source).await.into()).await;
+    let running = world.start_until(Some(Phase::Synced)).await;
+    assert_eq!(running.ended().await.unwrap(), Exit::Reached);
+    assert_equal(&world);
+    // Every measurement in this engine's record is its own: nothing was written since, so all saw the same head.
+    let events = facts::Follower::default()
+        .new_events(&world.dir().journal())
+        .await;
+    let own = events.iter().rev().map_while(|event| match &event.body {
+        Body::Fact(Fact::EngineStarted { .. }) => None,
+        body => Some(body),
+    });
+    let heads: Vec<_> = own
+        .filter_map(|body| match body {
+            Body::Sample(sample) => Some(sample.head),
+            Body::Fact(_) => None,
+        })
+        .collect();
+    let head = head.unwrap().head;
+    assert!(
+        !heads.is_empty() && heads.iter().all(|h| *h == head),
+        "{heads:?} at {head}"
+    );
     facts::assert_whole(&world).await;
 }
 

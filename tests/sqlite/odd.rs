@@ -144,6 +144,11 @@ async fn what_is_not_moved_says_why() {
             ("words", "it is a virtual table"),
         ]
     );
+    // What was not counted is not told as a count of none.
+    let survey = bed.source.survey().await.unwrap();
+    let guessed = survey.tables.iter().filter(|found| !found.exact);
+    let guessed: Vec<_> = guessed.map(|found| found.table.source.as_str()).collect();
+    assert_eq!(guessed, ["words"]);
 }
 
 /// A chunk of any key is a search in its index; where the index goes both ways preflight says that it is not.

@@ -2,11 +2,14 @@
 
 use super::rig::{Rig, Seen, name, note};
 use crate::attach::server::{Access, Server};
+use crate::attach::wire::Frame;
 use crate::domain::command::{Command, Reply, Role};
 use crate::domain::fault::Kind;
 use crate::domain::id::{CommandId, Seq};
 use crate::domain::unit::Span;
 use crate::tap::{Ask, Tap as _, Tapped};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 fn pause(id: u64, reason: Option<&str>) -> Ask {
@@ -100,4 +103,31 @@ async fn a_lost_link_comes_back_and_no_command_waits_in_between() {
     assert_eq!(ids, [3], "the second was never sent");
     stop.cancel();
     server.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_on_its_way_out_sends_nobody_away_for_good() {
+    let mut rig = Rig::new().await;
+    let mut client = rig.client(Role::Operator).await;
+    let mut seen = Seen::default();
+    let seq = rig.append(vec![note("before")]).await;
+    seen.upto(&mut client, seq).await;
+    rig.stop.cancel();
+    (&mut rig.server).await.unwrap();
+
+    // It still lets the console in, and has nothing to say any more but that it stops.
+    let listener = UnixListener::bind(rig.socket()).unwrap();
+    let lost = |t: &&Tapped| matches!(t, Tapped::LinkLost { .. });
+    let tries = |s: &Seen| s.other.iter().filter(lost).count();
+    let stopping = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (why, again) = ("the engine has stopped".to_owned(), true);
+        let bye = Frame::Bye { why, again }.to_line().unwrap();
+        stream.write_all(&bye).await.unwrap();
+    };
+    tokio::join!(stopping, seen.until(&mut client, |s| tries(s) >= 1));
+    drop(listener);
+    seen.until(&mut client, |s| tries(s) >= 3).await;
+    let ended = |t: &Tapped| matches!(t, Tapped::Ended(_));
+    assert!(!seen.other.iter().any(ended), "{:?}", seen.other);
 }

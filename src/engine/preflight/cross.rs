@@ -52,17 +52,18 @@ pub(super) fn findings(source: &Survey, target: &Survey, plan: &Plan, begun: boo
 }
 
 fn left_out(source: &Survey, table: &Table, why: &str) -> Finding {
-    let rows = source
+    let found = source
         .tables
         .iter()
-        .find(|found| found.table.source == table.source)
-        .map(|found| found.rows);
+        .find(|found| found.table.source == table.source);
     Finding {
         side: Some(Side::Source),
         table: Some(table.source.clone()),
-        evidence: rows
-            .map(|rows| format!("{rows} rows stay behind"))
-            .unwrap_or_default(),
+        evidence: match found {
+            Some(found) if found.exact => format!("{} rows stay behind", found.rows),
+            Some(_) => "its rows stay behind, they were not counted".into(),
+            None => String::new(),
+        },
         remedy: "see whether the application can do without it on the target".into(),
         ..finding(
             "TABLE-LEFT-OUT",

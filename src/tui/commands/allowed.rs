@@ -7,6 +7,7 @@ use crate::state::migration::{Migration, RepairState};
 use crate::tui::lists;
 use crate::tui::model::{Link, Picture, Screen};
 use crate::tui::scope;
+use crate::tui::view::words;
 
 /// Within this time of a `P`, the same person takes it back with another `P`.
 pub const SLIP: Span = Span::seconds(10);
@@ -21,7 +22,10 @@ pub fn acting(p: &Picture) -> Result<(), String> {
             return Err("a recording: there is nothing to act on".into());
         }
         Link::Lost { .. } => {
-            return Err("link lost: acting keys are off; the engine runs on by itself".into());
+            let engine = words::without_us(p.live);
+            return Err(format!(
+                "link lost: acting keys are off; the engine {engine}"
+            ));
         }
         Link::Live { .. } => {}
     }

@@ -8,6 +8,7 @@ use crate::domain::id::{AlertId, CommandId, SessionId};
 use crate::domain::unit::Span;
 use crate::tui::model::{Loaded, Notice, Overlay, Popup, Screen, Tone, Ui};
 use crate::tui::scope;
+use crate::tui::view::words;
 
 /// A faint hint is gone after this; other notices stay for longer, and on the Log screen.
 const FAINT: Span = Span::seconds(3);
@@ -64,7 +65,7 @@ pub(super) fn attached(ui: &mut Ui, scene: Scene, me: SessionId, observer: bool)
     }
 }
 
-pub(super) fn lost(ui: &mut Ui, next: Span) {
+pub(super) fn lost(ui: &mut Ui, scene: Scene, next: Span) {
     let now = ui.now.run;
     let (since, tries) = ui
         .lost
@@ -75,10 +76,11 @@ pub(super) fn lost(ui: &mut Ui, next: Span) {
         {
             ui.popup = None;
         }
+        let engine = words::without_us(scene.live);
         say(
             ui,
             Tone::Bad,
-            "link lost: the engine runs on by itself; this console tries again",
+            format!("link lost: the engine {engine}; this console tries again"),
         );
     }
     ui.asked.clear();

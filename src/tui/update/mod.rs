@@ -180,7 +180,7 @@ pub fn update(ui: &mut Ui, scene: Scene, msg: Msg) -> Vec<Effect> {
         }
         Msg::Heard => heard::heard(ui, scene, &mut effects),
         Msg::Attached(me, observer) => heard::attached(ui, scene, me, observer),
-        Msg::Lost(next) => heard::lost(ui, next),
+        Msg::Lost(next) => heard::lost(ui, scene, next),
         Msg::Reply(id, reply) => heard::reply(ui, id, reply),
         Msg::Unsent(id, fault) => heard::unsent(ui, scene, id, &fault),
         Msg::Answer(id, answer) => asks::answered(ui, id, answer),

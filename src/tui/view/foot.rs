@@ -5,6 +5,7 @@ use crate::tui::commands::{self, Hint};
 use crate::tui::keymap::text as text_of;
 use crate::tui::model::{Link, Tone};
 use crate::tui::theme::Role;
+use crate::tui::view::words;
 use crate::tui::widget::row::{Row, heading};
 use crate::tui::widget::text;
 use ratatui::text::Line;
@@ -82,7 +83,8 @@ fn said(s: &Scene, width: usize) -> Line<'static> {
         Link::Lost { tries, retry, .. } => (
             Role::Bad,
             format!(
-                "LINK LOST: the engine runs on by itself; tried {tries} times, again in {retry}"
+                "LINK LOST: the engine {}; tried {tries} times, again in {retry}",
+                words::without_us(s.live)
             ),
         ),
         Link::Replay { live: true, .. } => (

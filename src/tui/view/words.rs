@@ -1,7 +1,7 @@
 //! Figures and moments as the screens say them, one way everywhere.
 
 use crate::domain::event::{Phase, Severity};
-use crate::domain::unit::{At, Bytes, Rows, RowsPerSecond, Span, short_count};
+use crate::domain::unit::{At, Rows, RowsPerSecond, Span, counted, short_count};
 use crate::state::migration::{Migration, Owner, WayBack};
 use crate::state::pace::Eta;
 use crate::tui::theme::{Role, Theme};
@@ -60,22 +60,17 @@ pub fn rows(n: Rows) -> String {
     }
 }
 
-/// A part of some bytes: `3.1 of 64 GB`, or with both units where they differ.
-pub fn of(part: Bytes, whole: Bytes) -> String {
-    let (part, whole) = (part.to_string(), whole.to_string().replace(".0 ", " "));
-    match (part.split_once(' '), whole.split_once(' ')) {
-        (Some((number, a)), Some((_, b))) if a == b => format!("{number} of {whole}"),
-        _ => format!("{part} of {whole}"),
+/// What an engine that can't be heard does, as far as is known.
+pub fn without_us(state: &Migration) -> &'static str {
+    match &state.engine {
+        Some(engine) if !engine.running => "was parked",
+        _ => "runs on by itself",
     }
 }
 
 /// One or several of a thing: `1 row`, `3 rows`.
 pub fn count(n: u64, one: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{} {one}s", Rows(n))
-    }
+    counted(n, one)
 }
 
 /// A speed: `9.7k rows/s`.

@@ -138,24 +138,30 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
         return panel("Stream", vec![row]);
     }
     let short = crate::domain::unit::short_count;
+    let unread = s.state.unread();
+    let unless_unread = |figure: String| match unread {
+        true => words::UNKNOWN.to_string(),
+        false => figure,
+    };
     let flow = Row::new(s.theme, width)
         .muted(" in ")
-        .text(format!("{}/s", short(sample.incoming_per_s)))
+        .text(unless_unread(format!("{}/s", short(sample.incoming_per_s))))
         .muted("  applied ")
         .text(format!("{}/s", short(sample.applied_per_s)))
         .muted("  waiting ")
-        .text(words::rows(Rows(sample.waiting)))
+        .text(unless_unread(words::rows(Rows(sample.waiting))))
         .line();
     let ahead = sample.applied_per_s.saturating_sub(sample.incoming_per_s);
     let (role, empty) = match (sample.waiting, ahead) {
+        _ if unread => (Role::Warn, "unread while paused".to_string()),
         (0, _) => (Role::Ok, "nothing waits".to_string()),
         _ if s.state.rested => (Role::Warn, "stands still".to_string()),
-        (n, 1..) if n / ahead == 0 => (Role::Text, "empty in under 1s".to_string()),
+        (n, _) if n < sample.applied_per_s => (Role::Text, "less than 1s of work".to_string()),
         (n, 1..) => (
             Role::Text,
             format!("empty in ~{}", Span::seconds(n / ahead)),
         ),
-        _ => (Role::Warn, "not emptying: more comes in".to_string()),
+        _ => (Role::Warn, "growing".to_string()),
     };
     let lag = format!(
         " {} oldest change {}",
@@ -167,21 +173,22 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
         .put(role, empty)
         .muted(lag)
         .line();
-    let basis = match (sample.log_bytes, sample.source_free) {
-        (Some(log), Some(free)) => format!(" (log {})", words::of(log, log + free)),
-        (Some(log), None) => format!(" (log {log})"),
-        (None, _) => String::new(),
+    let pause = Row::new(s.theme, width);
+    let pause = match sample.runway {
+        Some(span) => {
+            let role = match span < Span::seconds(1_800) {
+                true => Role::Warn,
+                false => Role::Text,
+            };
+            let free = sample.source_free;
+            pause
+                .muted(" a pause may last ")
+                .put(role, span.to_string())
+                .muted(free.map_or_else(String::new, |free| format!(" ({free} free)")))
+        }
+        None => pause.muted(" how long a pause may last: not known"),
     };
-    let runway = match sample.runway {
-        Some(span) if span < Span::seconds(1_800) => (Role::Warn, span.to_string()),
-        Some(span) => (Role::Text, span.to_string()),
-        None => (Role::Muted, "not known".to_string()),
-    };
-    let pause = Row::new(s.theme, width)
-        .muted(" a pause may last ")
-        .put(runway.0, runway.1)
-        .muted(basis)
-        .line();
+    let pause = pause.line();
     panel("Stream", vec![flow, wait, pause])
 }
 
@@ -203,19 +210,35 @@ pub fn source(s: &Scene, width: usize) -> Panel {
         (true, false) => "ok",
     };
     let role = if strained { Role::Warn } else { Role::Text };
+    let locks = match sample.source_lock {
+        Some(lock) => lock.to_string(),
+        None if s.measured() => "none held".to_string(),
+        None => words::UNKNOWN.to_string(),
+    };
+    let of = match (sample.source_lock, limit) {
+        (Some(_), Some(limit)) => format!(" of {limit}"),
+        _ => String::new(),
+    };
+    let mut log = Row::new(s.theme, width)
+        .muted(" log ")
+        .text(sample.log_rows.map_or_else(
+            || words::UNKNOWN.into(),
+            |r| format!("{} rows", words::rows(r)),
+        ));
+    if let (Some(bytes), Some(_)) = (sample.log_bytes, sample.log_rows) {
+        let bytes = format!(", {bytes}");
+        // Half a figure is worse than none.
+        if bytes.len() <= log.room() {
+            log = log.muted(bytes);
+        }
+    }
     let lines = vec![
         Row::new(s.theme, width)
             .muted(" locks ")
-            .put(role, words::span(sample.source_lock))
-            .muted(limit.map_or_else(String::new, |l| format!(" of {l}")))
+            .put(role, locks)
+            .muted(of)
             .line(),
-        Row::new(s.theme, width)
-            .muted(" log ")
-            .text(sample.log_rows.map_or_else(
-                || words::UNKNOWN.into(),
-                |r| format!("{} rows", words::rows(r)),
-            ))
-            .line(),
+        log.line(),
     ];
     panel(format!("Source {state}"), lines)
 }
