@@ -8,10 +8,18 @@
 //! Every cell is the text that the server writes and reads, under settings that lose nothing (ISO dates, shortest exact
 //! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
 
+mod assemble;
 mod cell;
 mod connect;
+mod feed;
+mod fence;
 mod names;
 mod place;
+mod relations;
+mod reread;
+mod slot;
+mod tuple;
+mod wire;
 mod endpoint;
 
 pub use endpoint::{identity, open};
