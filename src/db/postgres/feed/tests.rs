@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const T: TableId = TableId(0);
 const U: TableId = TableId(1);
 
+mod gap;
+
 /// A database of one test.
 struct Bed {
     name: String,
@@ -712,5 +714,70 @@ async fn a_lost_capture_is_told() {
         lost.code == "CAPTURE-LOST" && lost.to_string().contains("is gone"),
         "{lost}"
     );
+    bed.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn partitions_come_as_their_root() {
+    let bed = Bed::new().await;
+    bed.run(
+        "DROP TABLE t;
+         CREATE TABLE t (id bigint, n int, big text NOT NULL DEFAULT '', PRIMARY KEY (id)) PARTITION BY RANGE (id);
+         CREATE TABLE leaf1 PARTITION OF t FOR VALUES FROM (0) TO (100);
+         CREATE TABLE leaf2 (x int, big text NOT NULL DEFAULT '', n int, id bigint NOT NULL);
+         ALTER TABLE leaf2 DROP x; ALTER TABLE t ATTACH PARTITION leaf2 FOR VALUES FROM (100) TO (200)",
+    )
+    .await;
+    let mut missing = bed.feed(Position::START).await.unwrap();
+    assert_eq!(
+        next(&mut missing).await.unwrap(),
+        Item::Schema(T),
+        "not published any more"
+    );
+    drop(missing);
+    bed.run(&format!("ALTER PUBLICATION {} ADD TABLE t", bed.slot()))
+        .await;
+    let mut feed = bed.feed(Position::START).await.unwrap();
+    bed.run("INSERT INTO t VALUES (1, 1), (101, 2)").await;
+    bed.run("UPDATE t SET id = 102 WHERE id = 1").await;
+    let rows = [
+        t(1, Image::Inserted(row(1, 1, ""))),
+        t(101, Image::Inserted(row(101, 2, ""))),
+    ];
+    assert_eq!(txn(&mut feed).await.changes, rows);
+    let moved = [t(1, Image::Gone), t(102, Image::Inserted(row(102, 1, "")))];
+    assert_eq!(txn(&mut feed).await.changes, moved);
+    drop(feed);
+    bed.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn a_stream_that_nobody_takes_from_is_kept_alive() {
+    let bed = Bed::new().await;
+    let impatient = format!("ALTER DATABASE {} SET wal_sender_timeout = '2s'", bed.name);
+    sql(&bed.server, &impatient).await;
+    let mut feed = bed.feed(Position::START).await.unwrap();
+    bed.run("INSERT INTO t VALUES (0, 0)").await;
+    let first = txn(&mut feed).await.head.position;
+    // More than all channels hold.
+    for id in 1..1000 {
+        bed.run(&format!("INSERT INTO t VALUES ({id}, 0)")).await;
+    }
+    feed.release(first).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(
+        bed.held().await,
+        first,
+        "released although nothing is taken"
+    );
+    for id in 1..1000 {
+        assert_eq!(
+            txn(&mut feed).await.changes,
+            [t(id, Image::Inserted(row(id, 0, "")))]
+        );
+    }
+    drop(feed);
     bed.end().await;
 }
