@@ -9,6 +9,8 @@
 //! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
 
 mod apply;
+mod assemble;
+mod catalog;
 mod cell;
 mod connect;
 mod ddl;
@@ -16,20 +18,31 @@ mod endpoint;
 mod feed;
 mod fence;
 mod findings;
+mod form;
 mod gate;
 mod land;
 mod ledger;
 mod names;
+mod objects;
 mod params;
 mod parts;
 mod place;
 mod pulse;
+mod relations;
+mod render;
+mod reread;
 mod rows;
 mod shape;
+mod slot;
 mod sql;
 mod survey;
 mod transact;
+mod tuple;
 mod view;
+mod wire;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use endpoint::{identity, open};

@@ -25,36 +25,54 @@ pub(super) const PARKED: &str = "PARKED";
 impl Place {
     /// Says that `doing` failed here.
     pub(super) fn fault(&self, doing: &str, error: &sqlx::Error) -> Fault {
-        let fault = |kind, code: &str, hint: &str| {
-            let fault = Fault::new(kind, format!("could not {doing}: {self}"))
-                .code(code)
-                .cause(cause(error));
-            if hint.is_empty() {
-                fault
-            } else {
-                fault.hint(hint)
-            }
-        };
         match error {
             sqlx::Error::Database(_) => {
-                let (kind, code, hint) = self.meaning(state(error).unwrap_or_default());
-                fault(kind, code, hint)
+                self.told(doing, state(error).unwrap_or_default(), cause(error))
             }
-            sqlx::Error::Configuration(_) => fault(
-                Kind::Usage,
-                "URL",
-                "for example postgres://user@host/database",
+            sqlx::Error::Configuration(_) => self.failed(
+                doing,
+                (Kind::Usage, "URL", "for example postgres://user@host/database"),
+                cause(error),
             ),
-            sqlx::Error::Tls(_) => fault(
-                Kind::Blocked,
-                "TLS",
-                "look at sslmode and sslrootcert in the URL, and at the server's certificate",
+            sqlx::Error::Tls(_) => self.failed(
+                doing,
+                (
+                    Kind::Blocked,
+                    "TLS",
+                    "look at sslmode and sslrootcert in the URL, and at the server's certificate",
+                ),
+                cause(error),
             ),
-            _ => fault(
-                Kind::Transient,
-                "CONNECTION-LOST",
-                "is the server up, and does it listen there?",
+            _ => self.failed(
+                doing,
+                (
+                    Kind::Transient,
+                    "CONNECTION-LOST",
+                    "is the server up, and does it listen there?",
+                ),
+                cause(error),
             ),
+        }
+    }
+
+    /// Says that `doing` failed here, with an SQLSTATE and the server's words.
+    pub(super) fn told(&self, doing: &str, state: &str, cause: impl fmt::Display) -> Fault {
+        self.failed(doing, self.meaning(state), cause)
+    }
+
+    fn failed(
+        &self,
+        doing: &str,
+        (kind, code, hint): (Kind, &str, &str),
+        cause: impl fmt::Display,
+    ) -> Fault {
+        let fault = Fault::new(kind, format!("could not {doing}: {self}"))
+            .code(code)
+            .cause(cause);
+        if hint.is_empty() {
+            fault
+        } else {
+            fault.hint(hint)
         }
     }
 

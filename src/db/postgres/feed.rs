@@ -1,0 +1,346 @@
+//! The change stream: a replication slot, read by the protocol for it.
+//!
+//! A position is the place in the log where a commit ends. A task of the feed's own reads the wire: the server must hear from
+//! us while nobody takes anything, and a call of `next` that is dropped must lose nothing. What is handed out waits in a short
+//! channel; beyond that the server is not read from, and keeps the log.
+
+use super::assemble::Assembler;
+use super::connect::Server;
+use super::fence::StartFence;
+use super::names;
+use super::relations::Relations;
+use super::slot;
+use super::wire::{self, STATUS};
+use crate::db::Feed;
+use crate::domain::change::Item;
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::Plan;
+use crate::domain::position::Position;
+use async_trait::async_trait;
+use futures_util::future::poll_immediate;
+use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How long the start of the stream may take.
+const START: Duration = Duration::from_secs(30);
+/// Items that wait to be taken. Few, because each may be a large transaction.
+const ITEMS: usize = 8;
+/// After so long without a word it is asked whether the server still sends.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Positions passed without a change that are told in one, while there is always another message.
+const PASSED: u32 = 64;
+const READ: &str = "read the stream";
+
+/// The stream of one slot.
+pub(super) struct PgFeed {
+    items: mpsc::Receiver<Result<Item>>,
+    /// Up to where the server may forget.
+    release: watch::Sender<u64>,
+    /// Up to where items were handed out.
+    delivered: u64,
+    /// Why nothing comes any more.
+    ended: Option<Fault>,
+    lost: Fault,
+    _stop: DropGuard,
+}
+
+impl PgFeed {
+    /// Opens the stream after `from`; [`Position::START`] is the place where the slot was made. Reads are fenced off until the
+    /// server has acknowledged that.
+    ///
+    /// # Errors
+    /// `CAPTURE-LOST` when the slot does not hold everything after `from`, a passing fault when it is being read by somebody
+    /// else, and whatever keeps the server from being reached.
+    pub(super) async fn open(
+        server: Server,
+        plan: Arc<Plan>,
+        from: Position,
+        fence: Arc<StartFence>,
+    ) -> Result<Self> {
+        let place = Arc::clone(&server.place);
+        let start = fence.close();
+        let name = names::capture(&plan.name);
+        let mut session = server.session().await?;
+        let ready = slot::ready(&mut session, &name, from).await?;
+        let config = wire::config(&server, &name, ready.from, ready.held)?;
+        let mut client = ReplicationClient::connect(config)
+            .await
+            .map_err(|error| wire::fault(&place, "open the stream", &error))?;
+        match tokio::time::timeout(START, client.wait_started()).await {
+            Ok(started) => {
+                started.map_err(|error| wire::fault(&place, "open the stream", &error))?;
+            }
+            Err(_) => {
+                return Err(wire::lost(&place, "open the stream").cause("no answer within 30 s"));
+            }
+        }
+        let xid = slot::own_xid(&mut session).await?;
+        fence.open(start, xid);
+        let mut relations = Relations::new(server.clone(), plan, name.clone());
+        let missing = relations.unpublished(&mut session).await?;
+        session.rest();
+
+        let (out, items) = mpsc::channel(ITEMS);
+        let (release, released) = watch::channel(ready.held);
+        let stop = CancellationToken::new();
+        let pump = Pump {
+            assembler: Assembler::new(server.clone(), relations, xid),
+            server,
+            name,
+            client,
+            out,
+            released,
+            said: ready.from,
+            passed: None,
+            unsaid: 0,
+        };
+        let first = missing.into_iter().map(Item::Schema);
+        let first = first.chain([Item::Idle(Position(ready.from.into()))]);
+        tokio::spawn(pump.run(first.collect(), stop.clone()));
+        Ok(Self {
+            items,
+            release,
+            delivered: ready.from,
+            ended: None,
+            lost: wire::lost(&place, READ),
+            _stop: stop.drop_guard(),
+        })
+    }
+}
+
+#[async_trait]
+impl Feed for PgFeed {
+    async fn next(&mut self) -> Result<Item> {
+        let item = match self.items.recv().await {
+            Some(Ok(item)) => item,
+            Some(Err(fault)) => {
+                self.ended = Some(fault.clone());
+                return Err(fault);
+            }
+            None => return Err(self.ended.as_ref().unwrap_or(&self.lost).clone()),
+        };
+        let position = match &item {
+            Item::Txn(txn) => Some(txn.head.position),
+            Item::Idle(position) => Some(*position),
+            Item::Marker(_) | Item::Truncate(_) | Item::Schema(_) => None,
+        };
+        if let Some(position) = position.and_then(|position| u64::try_from(position.0).ok()) {
+            self.delivered = self.delivered.max(position);
+        }
+        Ok(item)
+    }
+
+    async fn release(&mut self, durable: Position) -> Result<()> {
+        if let Some(fault) = &self.ended {
+            return Err(fault.clone());
+        }
+        let upto = u64::try_from(durable.0)
+            .unwrap_or(u64::MAX)
+            .min(self.delivered);
+        self.release.send_if_modified(|released| {
+            let more = upto > *released;
+            *released = upto.max(*released);
+            more
+        });
+        Ok(())
+    }
+}
+
+/// The task that reads the wire.
+struct Pump {
+    server: Server,
+    name: String,
+    client: ReplicationClient,
+    assembler: Assembler,
+    out: mpsc::Sender<Result<Item>>,
+    released: watch::Receiver<u64>,
+    /// The last position that was handed on.
+    said: u64,
+    /// A later one, with nothing up to it.
+    passed: Option<u64>,
+    unsaid: u32,
+}
+
+/// What the pump woke for.
+enum Woken {
+    Event(pgwire_replication::Result<Option<ReplicationEvent>>),
+    Released,
+    Silence,
+    /// Nothing more is there for now.
+    Quiet,
+}
+
+impl Pump {
+    async fn run(mut self, first: Vec<Item>, stop: CancellationToken) {
+        let fault = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            fault = self.pump(first) => Some(fault),
+        };
+        if let Some(fault) = fault {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // The feed may be gone; then nobody wants to know.
+                _ = self.out.send(Err(fault)) => {}
+            }
+        } else {
+            self.part().await;
+        }
+    }
+
+    /// Reads until something breaks.
+    async fn pump(&mut self, first: Vec<Item>) -> Fault {
+        for item in first {
+            self.say(item).await;
+        }
+        loop {
+            if let Err(fault) = self.step().await {
+                return fault;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<()> {
+        match self.woken().await {
+            Woken::Event(event) => {
+                let place = &self.server.place;
+                let event = event
+                    .map_err(|error| wire::fault(place, READ, &error))?
+                    .ok_or_else(|| wire::lost(place, READ))?;
+                self.event(event).await?;
+            }
+            Woken::Released => self.pass_on(),
+            Woken::Silence => self.look().await?,
+            Woken::Quiet => {}
+        }
+        if self.passed.is_some() && (self.unsaid == 0 || self.unsaid >= PASSED) {
+            self.say_passed().await;
+        }
+        Ok(())
+    }
+
+    async fn woken(&mut self) -> Woken {
+        let mut event = pin!(self.client.recv());
+        if self.passed.is_some() {
+            return match poll_immediate(&mut event).await {
+                Some(event) => Woken::Event(event),
+                None => {
+                    self.unsaid = 0;
+                    Woken::Quiet
+                }
+            };
+        }
+        tokio::select! {
+            biased;
+            event = &mut event => Woken::Event(event),
+            Ok(()) = self.released.changed() => Woken::Released,
+            () = tokio::time::sleep(SILENCE) => Woken::Silence,
+        }
+    }
+
+    async fn event(&mut self, event: ReplicationEvent) -> Result<()> {
+        match event {
+            ReplicationEvent::Begin { xid, .. } => self.assembler.begin(xid),
+            ReplicationEvent::XLogData { data, .. } => self.assembler.data(data).await?,
+            ReplicationEvent::Message {
+                transactional,
+                prefix,
+                content,
+                ..
+            } => self.assembler.message(transactional, &prefix, &content),
+            ReplicationEvent::Commit { end_lsn, .. } => {
+                for item in self.assembler.commit(end_lsn.as_u64()) {
+                    if let Item::Txn(_) = item {
+                        self.said = self.said.max(end_lsn.as_u64());
+                        (self.passed, self.unsaid) = (None, 0);
+                    }
+                    self.say(item).await;
+                }
+                self.pass(end_lsn);
+            }
+            // While a transaction is being sent, what the server has read may lie anywhere around its commit.
+            ReplicationEvent::KeepAlive { wal_end, .. } if !self.assembler.within() => {
+                self.pass(wal_end);
+            }
+            ReplicationEvent::KeepAlive { .. } | ReplicationEvent::StoppedAt { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing up to here that was not handed on.
+    fn pass(&mut self, position: Lsn) {
+        let position = position.as_u64();
+        if position > self.said.max(self.passed.unwrap_or(0)) {
+            self.passed = Some(position);
+            self.unsaid += 1;
+        }
+    }
+
+    async fn say_passed(&mut self) {
+        self.unsaid = 0;
+        if let Some(position) = self.passed.take() {
+            self.said = position;
+            self.say(Item::Idle(Position(position.into()))).await;
+        }
+    }
+
+    /// Hands an item on, once there is room for it. What may be forgotten is passed on meanwhile.
+    async fn say(&mut self, item: Item) {
+        loop {
+            tokio::select! {
+                biased;
+                room = self.out.reserve() => {
+                    match room {
+                        Ok(room) => room.send(Ok(item)),
+                        // The feed is gone, and this task is about to be.
+                        Err(_) => std::future::pending().await,
+                    }
+                    return;
+                }
+                Ok(()) = self.released.changed() => {
+                    let released = *self.released.borrow_and_update();
+                    self.client.update_applied_lsn(Lsn(released));
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self) {
+        let released = *self.released.borrow_and_update();
+        self.client.update_applied_lsn(Lsn(released));
+    }
+
+    /// Nothing was heard for long: a server that is idle, or a connection that died without a word.
+    async fn look(&mut self) -> Result<()> {
+        let mut session = self.server.session().await?;
+        let read = slot::read_from(&mut session, &self.name).await?;
+        session.rest();
+        if read {
+            Ok(())
+        } else {
+            Err(wire::lost(&self.server.place, READ).cause("the server does not send any more"))
+        }
+    }
+
+    /// Ends the connection; the server should hear of the last release before. It keeps a little more log if it does not.
+    async fn part(mut self) {
+        self.pass_on();
+        let released = *self.released.borrow();
+        let metrics = self.client.metrics();
+        let heard = async {
+            while metrics.last_applied_lsn().as_u64() < released && self.client.is_running() {
+                tokio::time::sleep(STATUS / 10).await;
+            }
+        };
+        // Nothing to do about it.
+        let _ = tokio::time::timeout(STATUS * 2, heard).await;
+        self.client.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Cells that the stream left out of a row whose key changed, read from the row itself.
+
+use super::cell::text;
+use super::connect::{Server, Session};
+use super::names::{literal, quote};
+use super::place::OrFault;
+use super::tuple::{Cells, Shape};
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::key::Key;
+use crate::domain::plan::Plan;
+use crate::domain::value::Value;
+use sqlx::{Executor as _, Row as _, ValueRef as _};
+use std::time::Duration;
+
+/// Between two looks whether a transaction is visible already.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Which row.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) shape: &'a Shape,
+    /// Schema and name.
+    pub(super) table: (&'a str, &'a str),
+    /// The transaction that gave the row its key: the read must see it.
+    pub(super) xid: u64,
+}
+
+/// Fills in the absent cells of a row; none when no row has that key any more.
+///
+/// Waits until the transaction is visible: before, a row that is not found might just not be visible yet. And until the log is on
+/// disk as far as was read: of what was read, nothing can be undone by a crash that takes the newest commits with it.
+///
+/// # Errors
+/// A source that can't be read.
+pub(super) async fn cells(
+    server: &Server,
+    asked: Asked<'_>,
+    key: &Key,
+    mut cells: Cells,
+) -> Result<Option<Cells>> {
+    let place = &server.place;
+    let doing = "read the rest of a row";
+    let absent: Vec<usize> = (0..cells.len()).filter(|i| cells[*i].is_none()).collect();
+    let sql = statement(asked, key, &absent).ok_or_else(|| {
+        Fault::new(Kind::Own, format!("could not {doing}: {place}"))
+            .cause("its key can't be written")
+    })?;
+    let mut session = server.session().await?;
+    loop {
+        // Asked in one statement, so that both are about one snapshot. Sent as plain text, the cells come as the stream's do.
+        let row = session
+            .conn()?
+            .fetch_one(sqlx::raw_sql(&sql))
+            .await
+            .or_fault(place, doing)?;
+        let cell = |at: usize| -> Result<Option<Vec<u8>>> {
+            let raw = row.try_get_raw(at).or_fault(place, doing)?;
+            let bytes = (!raw.is_null()).then(|| raw.as_bytes().map(<[u8]>::to_vec));
+            bytes
+                .transpose()
+                .map_err(|error| place.fault(doing, &sqlx::Error::Decode(error)))
+        };
+        if cell(0)?.as_deref() != Some(b"t") {
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        }
+        let there = cell(1)?.is_some();
+        for (at, column) in absent.iter().enumerate() {
+            let value = match cell(at + 2)? {
+                Some(bytes) => asked.shape.forms[*column].value(&bytes),
+                None => Value::Null,
+            };
+            cells[*column] = Some(value);
+        }
+        drop(row);
+        on_disk(&mut session).await?;
+        session.rest();
+        return Ok(there.then_some(cells));
+    }
+}
+
+fn statement(asked: Asked<'_>, key: &Key, absent: &[usize]) -> Option<String> {
+    let Asked {
+        plan,
+        shape,
+        table: (schema, table),
+        xid,
+    } = asked;
+    let columns = &plan.table(shape.table)?.columns;
+    let cells: String = absent
+        .iter()
+        .map(|at| {
+            columns
+                .get(*at)
+                .map(|column| format!(", t.{}", quote(&column.name)))
+        })
+        .collect::<Option<_>>()?;
+    let places = shape
+        .key
+        .columns
+        .iter()
+        .map(|at| columns.get(usize::from(*at)));
+    let equal: Vec<String> = places
+        .zip(key.parts())
+        .map(|(column, part)| {
+            Some(format!(
+                "t.{} = {}",
+                quote(&column?.name),
+                literal(&text(part)?)
+            ))
+        })
+        .collect::<Option<_>>()?;
+    Some(format!(
+        "SELECT pg_visible_in_snapshot('{xid}'::xid8, pg_current_snapshot()), t.ctid{cells} \
+         FROM (VALUES (1)) AS one LEFT JOIN {}.{} AS t ON {}",
+        quote(schema),
+        quote(table),
+        equal.join(" AND ")
+    ))
+}
+
+/// Puts everything on disk that was visible until now. A commit of our own does that: nothing else makes the server write the last
+/// page of its log in time.
+async fn on_disk(session: &mut Session) -> Result<()> {
+    session
+        .run(
+            "BEGIN; SET LOCAL synchronous_commit = local; \
+             SELECT pg_logical_emit_message(true, 'tidegate.flush', ''); COMMIT",
+            "wait for the log",
+        )
+        .await
+}
