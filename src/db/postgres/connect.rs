@@ -18,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 ///
 /// Without a search path, names in what the server writes (of types, of classes) are complete.
 pub(super) const SETTINGS: [(&str, &str); 10] = [
-    ("datestyle", "ISO, YMD"),
+    ("datestyle", "ISO,YMD"),
     ("intervalstyle", "postgres"),
     ("timezone", "UTC"),
     ("extra_float_digits", "3"),

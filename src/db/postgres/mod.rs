@@ -8,10 +8,20 @@
 //! Every cell is the text that the server writes and reads, under settings that lose nothing (ISO dates, shortest exact
 //! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
 
+mod catalog;
 mod cell;
 mod connect;
+mod form;
+mod ddl;
 mod names;
+mod objects;
 mod place;
 mod endpoint;
+mod render;
+mod shape;
+mod survey;
+
+#[cfg(test)]
+mod tests;
 
 pub use endpoint::{identity, open};
