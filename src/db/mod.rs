@@ -44,6 +44,8 @@ pub struct Survey {
     pub version: String,
     /// Facts worth showing: journal mode, page size, encoding, size of the file.
     pub properties: Vec<(String, String)>,
+    /// What tables are made of, and must be there before any of them: schemas, types, sequences. In the order of making.
+    pub before: Vec<Ddl>,
     /// Every application table.
     pub tables: Vec<Surveyed>,
     /// Views and triggers of the application: made on the target last.
@@ -70,7 +72,8 @@ pub struct Surveyed {
 /// One statement that makes something on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ddl {
-    /// `table`, `index`, `view`, `trigger`.
+    /// `table`, `index`, `view`, `trigger`; of PostgreSQL also `schema`, `extension`, `type`, `constraint`, `statistics`,
+    /// `comment`, `analyze`, `sequence`, `function`.
     pub kind: String,
     /// The thing's name.
     pub name: String,

@@ -18,7 +18,7 @@ const LOOKED: &str = "a list of what was there before";
 /// How long closing the target's gate may take: nobody writes there yet.
 const CLOSE_BUDGET: Span = Span::seconds(5);
 
-/// Target: ledger, tables with their key, the gate closed over them. Source: change capture. Then the stream begins.
+/// Target: ledger, what tables are made of, tables with their key, the gate closed over them. Source: change capture. Then the stream begins.
 ///
 /// Capture comes last, so that it costs the application nothing before all else is known to work.
 ///
@@ -40,6 +40,18 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
     let writer = site.retry(|| site.target.writer(&site.plan)).await?;
     if let Some((table, no, _)) = writer.ledger().await?.last.first() {
         return Err(ahead(&site.plan.name, *table, *no));
+    }
+    for ddl in &survey.before {
+        if site.stop.is_cancelled() {
+            return Err(stopped());
+        }
+        let watch = Watch::start();
+        writer.build(ddl).await.settled()?;
+        let what = named(ddl);
+        if !there.contains(&what) {
+            site.tell(Report::Made(Side::Target, what, watch.took()))
+                .await;
+        }
     }
     for (id, table) in site.plan.ids().filter(|(_, t)| t.key().is_some()) {
         if site.stop.is_cancelled() {
@@ -106,6 +118,7 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
     for table in moved {
         after.extend(surveyed(&survey, &table.source)?.after.iter().cloned());
     }
+    after.sort_by_key(|ddl| turn(&ddl.kind));
     after.extend(survey.rest.iter().cloned());
     let whole = Watch::start();
     for ddl in after {
@@ -113,7 +126,7 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
             return Err(stopped());
         }
         let watch = Watch::start();
-        let what = format!("{} {}", ddl.kind, ddl.name);
+        let what = named(&ddl);
         // What the rows rest on must be there; what only looks at them need not.
         let needed = matches!(ddl.kind.as_str(), "index" | "table");
         match lane.build(ddl).await {
@@ -133,8 +146,23 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
     Ok(())
 }
 
-/// Tables of the plan that were on the target before anything was made there: they are never dropped. None: nobody has
-/// looked yet.
+/// How a thing is called in the record.
+fn named(ddl: &Ddl) -> String {
+    format!("{} {}", ddl.kind, ddl.name)
+}
+
+/// Across all tables: a foreign key needs the unique index of another table, and its check is planned by statistics.
+fn turn(kind: &str) -> u8 {
+    match kind {
+        "analyze" => 1,
+        "constraint" => 2,
+        "comment" => 3,
+        _ => 0,
+    }
+}
+
+/// Tables of the plan, and what they are made of, that were on the target before anything was made there: they are never
+/// dropped. None: nobody has looked yet.
 fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
     let recorded = |what: &String| what.strip_suffix(THERE_BEFORE).map(str::to_string);
     made.iter()
@@ -142,11 +170,15 @@ fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
         .then(|| made.iter().filter_map(|(_, what)| recorded(what)).collect())
 }
 
-/// Records which tables of the plan are on the target already.
+/// Records which tables of the plan, and what they are made of, are on the target already.
 async fn look(site: &Site) -> Result<()> {
+    let wanted = site.retry(|| site.source.survey()).await?.before;
     let survey = site.retry(|| site.target.survey()).await?;
-    let names = survey.tables.into_iter().map(|found| found.table.target);
-    for name in names.filter(|name| site.plan.tables.iter().any(|t| t.target == *name)) {
+    let before = survey.before.iter().map(named);
+    let before = before.filter(|name| wanted.iter().any(|ddl| named(ddl) == *name));
+    let tables = survey.tables.into_iter().map(|found| found.table.target);
+    let tables = tables.filter(|name| site.plan.tables.iter().any(|t| t.target == *name));
+    for name in before.chain(tables) {
         let what = format!("{name}{THERE_BEFORE}");
         site.tell(Report::Made(Side::Target, what, Span::ZERO))
             .await;

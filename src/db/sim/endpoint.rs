@@ -208,6 +208,7 @@ impl Endpoint for SimEnd {
         Ok(Survey {
             version: format!("sim {:?}", base.kind()),
             properties: vec![("seed".into(), base.identity.to_string())],
+            before: Vec::new(),
             tables,
             rest: Vec::new(),
             bytes: Bytes(0),

@@ -211,6 +211,7 @@ impl Endpoint for SqliteEnd {
             return Ok(Survey {
                 version: survey::version(),
                 properties: Vec::new(),
+                before: Vec::new(),
                 tables: Vec::new(),
                 rest: Vec::new(),
                 bytes: Bytes::ZERO,

@@ -29,6 +29,7 @@ pub(super) fn survey(conn: &Connection, place: &Place) -> Result<Survey> {
     Ok(Survey {
         version: version(),
         properties,
+        before: Vec::new(),
         tables,
         rest,
         bytes,

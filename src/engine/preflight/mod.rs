@@ -112,6 +112,7 @@ fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
             .tables
             .iter()
             .flat_map(|table| &table.after)
+            .chain(&target.before)
             .chain(&target.rest);
         after
             .into_iter()
@@ -127,7 +128,11 @@ fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
         },
         after_copy,
     };
-    let mut builds = Vec::new();
+    let before = source.before.iter();
+    let mut builds: Vec<Build> = before
+        .filter(|ddl| !there(&ddl.kind, &ddl.name))
+        .map(|ddl| build(ddl, None, false))
+        .collect();
     for found in &source.tables {
         let Some(table) = plan
             .tables

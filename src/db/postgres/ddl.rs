@@ -1,0 +1,191 @@
+//! Making the plan's schema on the target, one statement at a time; done again, each finds that it is there.
+//!
+//! Whether what is there has the wanted form is not read from its text: it is read from the catalog and written in the same
+//! words as the wanted statement was on the source.
+
+use super::catalog;
+use super::connect::Session;
+use super::form::{name_after, qualified_name, renamed, same};
+use super::names::split;
+use super::objects;
+use super::place::OrFault;
+use super::render::Source;
+use crate::db::Ddl;
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::Plan;
+use sqlx::postgres::PgConnection;
+
+/// Builds inside the caller's transaction.
+///
+/// # Errors
+/// `Blocked` with `SCHEMA-DIFFERS`: something of that name is there and is another. What the server says to the statement.
+pub(super) async fn build(session: &mut Session, plan: &Plan, ddl: &Ddl) -> Result<()> {
+    let doing = format!("make {} {}", ddl.kind, ddl.name);
+    let place = session.place().clone();
+    let sql = moved(plan, ddl);
+    let conn = session.conn()?;
+    let there = there(conn, plan, ddl, &sql)
+        .await
+        .or_fault(&place, &doing)?;
+    match there {
+        Some(there) if same(&there, &sql) => Ok(()),
+        Some(there) => Err(Fault::new(
+            Kind::Blocked,
+            format!(
+                "{} {} is there already and is another: {place}",
+                ddl.kind, ddl.name
+            ),
+        )
+        .code("SCHEMA-DIFFERS")
+        .cause(format!("there: {there} | wanted: {sql}"))
+        .hint("drop it or change it to the wanted form, then go on")),
+        None => {
+            // A function may name what is made after it.
+            let sql = match ddl.kind.as_str() {
+                "function" => format!("SET LOCAL check_function_bodies = off; {sql}"),
+                _ => sql,
+            };
+            session.run(&sql, &doing).await
+        }
+    }
+}
+
+/// The statement with the target's names. A table in another schema can't have its counters where they are on the source.
+fn moved(plan: &Plan, ddl: &Ddl) -> String {
+    let sql = renamed(plan, &ddl.kind, &ddl.sql);
+    let elsewhere =
+        ddl.kind == "table" && split(&target_of(plan, &ddl.name)).0 != split(&ddl.name).0;
+    if !elsewhere {
+        return sql;
+    }
+    sql.split(";\n")
+        .filter(|statement| !statement.starts_with("ALTER SEQUENCE"))
+        .map(without_sequence_names)
+        .collect::<Vec<_>>()
+        .join(";\n")
+}
+
+fn without_sequence_names(sql: &str) -> String {
+    let mut out = sql.to_owned();
+    while let Some(at) = out.find("(SEQUENCE NAME ") {
+        let end = out[at..]
+            .find(" START WITH")
+            .map_or(out.len(), |end| at + end + 1);
+        out.replace_range(at + 1..end, "");
+    }
+    out
+}
+
+/// The target's name of a table of the source.
+fn target_of(plan: &Plan, source: &str) -> String {
+    plan.tables
+        .iter()
+        .find(|table| table.source == source)
+        .map_or_else(|| source.to_owned(), |table| table.target.clone())
+}
+
+/// What is there under the name of what is wanted, as the statement that would make it. None: nothing is, or it does no harm
+/// to do it again.
+async fn there(
+    conn: &mut PgConnection,
+    plan: &Plan,
+    ddl: &Ddl,
+    sql: &str,
+) -> sqlx::Result<Option<String>> {
+    let of = |found: Vec<objects::Object>| found.into_iter().next().map(|object| object.ddl.sql);
+    let (schema, name) = split(&ddl.name);
+    let only = Some((schema.as_str(), name.as_str()));
+    Ok(match ddl.kind.as_str() {
+        "schema" => {
+            let found = objects::schemas(conn).await?;
+            found
+                .into_iter()
+                .find(|there| there.name == ddl.name)
+                .map(|there| there.sql)
+        }
+        // Its version and its schema are the target's own affair.
+        "extension" => {
+            let found = objects::extensions(conn).await?;
+            let found = found.into_iter().any(|(there, _)| there.name == ddl.name);
+            found.then(|| sql.to_owned())
+        }
+        "type" => of(objects::types(conn, only).await?),
+        "collation" => of(objects::collations(conn, only).await?),
+        "view" => of(objects::views(conn, only).await?),
+        "function" => {
+            let schema = qualified_name(sql, false)
+                .map(|name| name.0)
+                .unwrap_or_default();
+            of(objects::functions(conn, Some((&schema, &ddl.name))).await?)
+        }
+        "sequence" if sql.starts_with("CREATE") => {
+            let found = objects::sequences(conn, only).await?;
+            found.first().map(|sequence| sequence.create().sql)
+        }
+        "table" => {
+            let (schema, name) = split(&target_of(plan, &ddl.name));
+            on_table(conn, &schema, &name)
+                .await?
+                .into_iter()
+                .find(|there| there.kind == "table")
+                .map(|there| there.sql)
+        }
+        "index" | "constraint" | "statistics" => {
+            let Some((schema, name)) = qualified_name(sql, ddl.kind == "statistics") else {
+                return Ok(None);
+            };
+            let words = ["index", "constraint", "statistics"];
+            let wanted = name_after(sql, &words);
+            let found = on_table(conn, &schema, &name).await?;
+            found
+                .into_iter()
+                .filter(|there| {
+                    there.kind == ddl.kind && !there.sql.contains(" VALIDATE CONSTRAINT ")
+                })
+                .find(|there| name_after(&there.sql, &words) == wanted)
+                .filter(|_| !sql.contains(" VALIDATE CONSTRAINT "))
+                .map(|there| if_valid(&there.sql, sql))
+        }
+        "trigger" => {
+            let Some((schema, name)) = qualified_name(sql, false) else {
+                return Ok(None);
+            };
+            let wanted = name_after(sql, &["trigger"]);
+            let found = objects::triggers(conn, Some((&schema, &name))).await?;
+            found
+                .into_iter()
+                .find(|there| name_after(&there.sql, &["trigger"]) == wanted)
+                .map(|there| there.sql)
+        }
+        _ => None,
+    })
+}
+
+/// A constraint that was validated since it was added is still the wanted one.
+fn if_valid(there: &str, wanted: &str) -> String {
+    let valid = |sql: &str| sql.strip_suffix(" NOT VALID").unwrap_or(sql).to_owned();
+    if same(&valid(there), &valid(wanted)) {
+        wanted.to_owned()
+    } else {
+        there.to_owned()
+    }
+}
+
+/// Everything that makes a table of the target.
+async fn on_table(conn: &mut PgConnection, schema: &str, name: &str) -> sqlx::Result<Vec<Ddl>> {
+    let relations = catalog::family(conn, schema, name).await?;
+    let sequences = objects::sequences(conn, None).await?;
+    let source = Source {
+        relations: &relations,
+        sequences: &sequences,
+    };
+    Ok(relations
+        .iter()
+        .filter(|relation| relation.schema == schema && relation.name == name)
+        .flat_map(|relation| {
+            let mut all = vec![source.create(relation)];
+            all.extend(source.after(relation));
+            all
+        })
+        .collect())
+}
