@@ -9,7 +9,7 @@
 use super::connect::Server;
 use super::names;
 use super::relations::{Known, Relations};
-use super::reread;
+use super::reread::{self, Found};
 use super::tuple::{Cells, Shape, Updated, whole};
 use super::wire::too_large;
 use crate::domain::change::{Change, Image, Item, Txn};
@@ -247,7 +247,7 @@ impl Assembler {
     /// on too. Until then it is left out with all its updates: a made-up cell could break a constraint of the target, and
     /// nobody compares the rows that the stream is still about to change.
     async fn complete(&mut self, shape: &Shape, old: Key, key: Key, cells: Cells) -> Result<()> {
-        self.push(shape.change(old, Image::Gone))?;
+        let gone = shape.change(old, Image::Gone);
         let (Some(xid), Some(table)) = (
             self.open.as_ref().map(|open| open.xid),
             self.relations.named(shape.table),
@@ -262,15 +262,24 @@ impl Assembler {
             xid,
         };
         match reread::cells(&self.server, asked, &key, cells).await? {
-            Some(cells) => {
+            Found::Cells(cells) => {
                 let row = whole(cells).map_err(|_| self.unreadable("a cell can't be read"))?;
-                self.push(shape.change(key, Image::Inserted(row)))
+                self.push(gone)?;
+                self.push(shape.change(key, Image::Inserted(row)))?;
             }
-            None => {
+            Found::Nothing => {
+                self.push(gone)?;
                 self.doomed.insert((shape.table, key));
-                Ok(())
+            }
+            // The stream comes to that later, but can't get past this without it.
+            Found::Redefined => {
+                if let (true, Some(open)) = (self.relations.leave_out(shape.table), &mut self.open)
+                {
+                    open.changed.push(shape.table);
+                }
             }
         }
+        Ok(())
     }
 
     fn emptied(&mut self, relations: &[u32]) {
@@ -308,6 +317,8 @@ fn widen(near: u64, xid: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::plan::Side;
+    use crate::domain::value::Value;
 
     #[test]
     fn ids_are_widened_around_the_wrap() {
@@ -316,5 +327,23 @@ mod tests {
         assert_eq!(widen(epoch + 5, u32::MAX), epoch - 1);
         assert_eq!(widen(epoch - 2, 7), epoch + 7);
         assert_eq!(widen(800, 750), 750);
+    }
+
+    #[test]
+    fn a_transaction_without_bounds_is_refused() {
+        let server = Server::at("postgres://u@localhost/d", Side::Source).unwrap();
+        let plan = crate::db::postgres::feed::tests::plan("x");
+        let relations = Relations::new(server.clone(), Arc::new(plan), "x".to_owned());
+        let mut assembler = Assembler::new(server, relations, 1000);
+        assembler.largest = 2_000;
+        assembler.begin(1001);
+        let change = Change {
+            table: TableId(0),
+            key: Key::normal([Value::Integer(1)], &[]),
+            image: Image::Inserted([Value::text(&"x".repeat(500))].into()),
+        };
+        assembler.push(change.clone()).unwrap();
+        let pushed = (0..10).try_for_each(|_| assembler.push(change.clone()));
+        assert_eq!(pushed.unwrap_err().code, "TRANSACTION-TOO-LARGE");
     }
 }

@@ -13,7 +13,7 @@ use super::slot;
 use super::wire::{self, STATUS};
 use crate::db::Feed;
 use crate::domain::change::Item;
-use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::fault::{Fault, Result};
 use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use async_trait::async_trait;
@@ -343,4 +343,4 @@ impl Pump {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -147,7 +147,7 @@ impl Relations {
     }
 
     /// Leaves a table out from here on; whether it was not before.
-    fn leave_out(&mut self, table: TableId) -> bool {
+    pub(super) fn leave_out(&mut self, table: TableId) -> bool {
         for (_, known) in self.told.values_mut() {
             if matches!(known, Known::Ours(shape) if shape.table == table) {
                 *known = Known::Other;

@@ -3,7 +3,7 @@
 use super::cell::text;
 use super::connect::{Server, Session};
 use super::names::{literal, quote};
-use super::place::OrFault;
+use super::place::{OrFault, state};
 use super::tuple::{Cells, Shape};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::key::Key;
@@ -26,7 +26,20 @@ pub(super) struct Asked<'a> {
     pub(super) xid: u64,
 }
 
-/// Fills in the absent cells of a row; none when no row has that key any more.
+/// What was found.
+pub(super) enum Found {
+    /// Every cell.
+    Cells(Cells),
+    /// No row has that key any more.
+    Nothing,
+    /// The table is not what it was when the row got its key.
+    Redefined,
+}
+
+/// No such table, column or schema (any more), and a key that its column's type can't be.
+const REDEFINED: [&str; 5] = ["42P01", "42703", "3F000", "42883", "22P02"];
+
+/// Fills in the absent cells of a row.
 ///
 /// Waits until the transaction is visible: before, a row that is not found might just not be visible yet. And until the log is on
 /// disk as far as was read: of what was read, nothing can be undone by a crash that takes the newest commits with it.
@@ -38,7 +51,7 @@ pub(super) async fn cells(
     asked: Asked<'_>,
     key: &Key,
     mut cells: Cells,
-) -> Result<Option<Cells>> {
+) -> Result<Found> {
     let place = &server.place;
     let doing = "read the rest of a row";
     let absent: Vec<usize> = (0..cells.len()).filter(|i| cells[*i].is_none()).collect();
@@ -49,11 +62,13 @@ pub(super) async fn cells(
     let mut session = server.session().await?;
     loop {
         // Asked in one statement, so that both are about one snapshot. Sent as plain text, the cells come as the stream's do.
-        let row = session
-            .conn()?
-            .fetch_one(sqlx::raw_sql(&sql))
-            .await
-            .or_fault(place, doing)?;
+        let row = match session.conn()?.fetch_one(sqlx::raw_sql(&sql)).await {
+            Ok(row) => row,
+            Err(error) if state(&error).is_some_and(|state| REDEFINED.contains(&state)) => {
+                return Ok(Found::Redefined);
+            }
+            Err(error) => return Err(place.fault(doing, &error)),
+        };
         let cell = |at: usize| -> Result<Option<Vec<u8>>> {
             let raw = row.try_get_raw(at).or_fault(place, doing)?;
             let bytes = (!raw.is_null()).then(|| raw.as_bytes().map(<[u8]>::to_vec));
@@ -76,7 +91,11 @@ pub(super) async fn cells(
         drop(row);
         on_disk(&mut session).await?;
         session.rest();
-        return Ok(there.then_some(cells));
+        return Ok(if there {
+            Found::Cells(cells)
+        } else {
+            Found::Nothing
+        });
     }
 }
 

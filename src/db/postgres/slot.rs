@@ -70,7 +70,8 @@ pub(super) async fn ready(session: &mut Session, name: &str, from: Position) -> 
 async fn find(session: &mut Session, name: &str) -> Result<Option<Found>> {
     let place = session.place().clone();
     type Text = Option<String>;
-    let row: Option<(Option<i32>, Text, Text, Text, bool, Text, String)> = sqlx::query_as(
+    type Row = (Option<i32>, Text, Text, Text, bool, Text, String);
+    let row: Option<Row> = sqlx::query_as(
         "SELECT s.active_pid, s.wal_status, s.confirmed_flush_lsn::text, \
            coalesce(to_jsonb(s)->>'invalidation_reason', \
              CASE WHEN to_jsonb(s)->>'conflicting' = 'true' THEN 'a conflict with recovery' END), \
