@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use tidegate::db::{Endpoint, Landing, Part, View, Writer};
+use tidegate::domain::fault::Kind;
 use tidegate::domain::id::{MigrationName, TableId};
 use tidegate::domain::key::{Collation, Key, Pick, Range};
 use tidegate::domain::plan::{Backfill, EndPlan, Environment, Plan, Prune, Side, Throttle, Verify};
@@ -128,6 +129,9 @@ impl Pair {
         let writer = self.target.writer(&self.plan).await.unwrap();
         for surveyed in &self.source.survey().await.unwrap().tables {
             writer.build(&surveyed.create).await.settled().unwrap();
+            for ddl in &surveyed.after {
+                writer.build(ddl).await.settled().unwrap();
+            }
         }
         self.source
             .install(Part::Capture, &self.plan)
@@ -147,7 +151,12 @@ impl Pair {
             Side::Source => &self.source,
             Side::Target => &self.target,
         };
-        end.view(&self.plan).await.unwrap()
+        loop {
+            match end.view(&self.plan).await {
+                Err(fault) if fault.kind == Kind::Transient => {}
+                view => return view.unwrap(),
+            }
+        }
     }
 
     /// All rows of a table on a side, in key order.

@@ -8,6 +8,7 @@ use std::str::FromStr as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use tidegate::db::postgres;
+use tidegate::domain::id::MigrationName;
 use tidegate::domain::plan::{EndPlan, Engine, Side};
 use tidegate::domain::table::Table;
 use tidegate::domain::value::Value;
@@ -50,7 +51,9 @@ impl Ground for Server {
         let survey = source.survey().await.unwrap();
         let mut found: Vec<Table> = survey.tables.into_iter().map(|found| found.table).collect();
         found.sort_by_key(|table| tables.iter().position(|spec| named(spec, table)));
-        let plan = plan(end(&from), end(&to), found.clone());
+        let mut plan = plan(end(&from), end(&to), found.clone());
+        // Slots have one name on the whole server.
+        Arc::make_mut(&mut plan).name = MigrationName::new(name).unwrap();
         let catalogs = [Sql::open(&from), Sql::open(&to)];
         let catalog = move |side| catalogs[usize::from(side == Side::Target)].texts(CATALOG);
         Pair {

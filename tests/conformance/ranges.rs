@@ -242,10 +242,11 @@ pub async fn keys_are_found_and_placed(ground: &impl Ground) {
         let name = &pair.table(id).source;
         let all = rows(&mut *view, id).await;
         let mut keys: Vec<Key> = all.iter().map(|row| pair.key(id, row)).collect();
-        let nowhere = Key::normal(vec![text("nowhere"); keys[0].parts().len()], &[]);
-        if id.0 != 0 {
-            keys.push(nowhere);
-        }
+        let nowhere = keys[0].parts().iter().map(|part| match part {
+            Value::Integer(_) => int(1_000_000),
+            _ => text("nowhere"),
+        });
+        keys.push(Key::normal(nowhere.collect::<Vec<_>>(), &[]));
         let found = view
             .rows(id, &Pick::Keys(keys.clone()), Bytes(u64::MAX))
             .await

@@ -226,7 +226,8 @@ fn a_test_left_out_in_silence_is_found() {
     let found = checks::left_out(&[file("src/a.rs", text)]);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(found[2].starts_with("src/a.rs:11"));
-    let text = "#[test]\n#[ignore = \"needs a PostgreSQL server: tests/run starts one\"]\nfn a() {}";
+    let text =
+        "#[test]\n#[ignore = \"needs a PostgreSQL server: tests/run starts one\"]\nfn a() {}";
     assert!(checks::left_out(&[file("tests/postgres/a.rs", text)]).is_empty());
     assert_eq!(checks::left_out(&[file("tests/cli/a.rs", text)]).len(), 1);
 }

@@ -9,15 +9,19 @@ use super::view::PgView;
 use super::writer::PgWriter;
 use super::{findings, parts, pulse, survey};
 use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
-use crate::domain::fault::{Outcome, Result};
+use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::Position;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Readers beyond this wait for each other on most servers; the plan asks for fewer by default.
 const WORKERS: u16 = 16;
+
+/// How long a view waits for a stream that is being opened.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One database of a server.
 struct PgEnd {
@@ -139,7 +143,14 @@ impl Endpoint for PgEnd {
     }
 
     async fn view(&self, plan: &Arc<Plan>) -> Result<Box<dyn View>> {
-        let least = self.fence.least().await;
+        let least = tokio::time::timeout(PATIENCE, self.fence.least()).await;
+        let least = least.map_err(|_| {
+            Fault::new(
+                Kind::Transient,
+                format!("the stream is not open yet: {}", self.server.place),
+            )
+            .hint("rows are read once it is")
+        })?;
         Ok(Box::new(
             PgView::open(&self.server, self.tables(plan), least).await?,
         ))

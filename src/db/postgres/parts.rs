@@ -5,6 +5,7 @@ use super::gate::{self, CREATE_GATE, CREATE_GUARD, GUARD};
 use super::ledger::{self, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW};
 use super::names::{self, PREFIX, SCHEMA, literal, qualified, quote};
 use super::place::OrFault;
+use super::slot;
 use super::sql::name_on;
 use super::transact::commit;
 use crate::db::Part;
@@ -163,13 +164,47 @@ async fn capture(session: &mut Session, wanted: Vec<Object>) -> Outcome<Vec<Obje
                     .hint("it is made once they have ended; end those that nobody needs"),
                 );
             }
+            Err(fault) if slot && fault.code == "NAME-TAKEN" => {
+                return Outcome::NotDone(fault.hint(
+                    "slots have one name on the whole server: give this migration another name",
+                ));
+            }
             Err(fault) => return Outcome::NotDone(fault),
         }
         if slot && let Err(fault) = session.run("SET statement_timeout = 0", doing).await {
             return Outcome::Unknown(format!("to {doing}: {fault}"));
         }
     }
-    Outcome::Done(wanted)
+    match wanted.first() {
+        Some(publication) => match say_where(session, &publication.name).await {
+            Ok(()) => Outcome::Done(wanted),
+            Err(fault) => Outcome::NotDone(fault),
+        },
+        None => Outcome::Done(wanted),
+    }
+}
+
+/// Leaves word on the publication where the slot began, once: a stream from its beginning can be told from one that was
+/// released since.
+async fn say_where(session: &mut Session, name: &str) -> Result<()> {
+    let (place, doing) = (session.shared_place(), "make the capture");
+    let began: Option<String> = sqlx::query_scalar(
+        "SELECT (s.confirmed_flush_lsn - '0/0'::pg_lsn)::text FROM pg_catalog.pg_replication_slots s \
+         JOIN pg_catalog.pg_publication p ON p.pubname = s.slot_name \
+         WHERE s.slot_name = $1 AND pg_catalog.obj_description(p.oid, 'pg_publication') IS NULL",
+    )
+    .bind(name)
+    .fetch_optional(session.conn()?)
+    .await
+    .or_fault(&place, doing)?;
+    match began.and_then(|lsn| lsn.parse().ok()) {
+        Some(lsn) => {
+            let comment = literal(&slot::begins(lsn));
+            let say = format!("COMMENT ON PUBLICATION {} IS {comment}", quote(name));
+            session.run(&say, doing).await
+        }
+        None => Ok(()),
+    }
 }
 
 /// Everything of ours, of whatever run. A slot belongs to the server; it counts where it reads this database.

@@ -31,7 +31,11 @@ impl Place {
             }
             sqlx::Error::Configuration(_) => self.failed(
                 doing,
-                (Kind::Usage, "URL", "for example postgres://user@host/database"),
+                (
+                    Kind::Usage,
+                    "URL",
+                    "for example postgres://user@host/database",
+                ),
                 cause(error),
             ),
             sqlx::Error::Tls(_) => self.failed(
@@ -112,6 +116,11 @@ impl Place {
                 Kind::Blocked,
                 "NO-DATABASE",
                 "check the database's name; none is ever created",
+            ),
+            "42710" | "42P07" => (
+                Kind::Blocked,
+                "NAME-TAKEN",
+                "something of that name is there already",
             ),
             "57014" => (
                 Kind::Transient,

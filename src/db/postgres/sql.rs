@@ -301,9 +301,9 @@ impl TableSql {
         };
         let terms: Vec<_> = keys
             .iter()
-            .map(|key| self.within(&collated(key), range))
+            .map(|key| format!("({})", self.within(&collated(key), range)))
             .collect();
-        format!("SELECT {}", terms.join(", "))
+        format!("COPY (VALUES {}) TO STDOUT", terms.join(", "))
     }
 }
 

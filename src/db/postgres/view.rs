@@ -20,7 +20,18 @@ use futures_util::StreamExt as _;
 use sqlx::{Column as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// An operator's query finds tables where the application does; our own sessions have no search path.
+const AS_APPLICATION: &str = "SELECT pg_catalog.set_config('search_path', coalesce((\
+     SELECT substr(c, 13) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) AS c \
+     WHERE c LIKE 'search_path=%' \
+     AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) \
+     AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)) \
+     ORDER BY s.setrole DESC, s.setdatabase DESC LIMIT 1), '\"$user\", public'), true)";
+/// How often, and how long apart, a view is taken anew while something older than the stream is still open.
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(10);
 /// Keys in one statement.
 const KEYS: usize = 2_000;
 
@@ -52,37 +63,48 @@ impl PgView {
     ) -> Result<Self> {
         let mut session = server.session().await?;
         let place = session.shared_place();
-        session
-            .run(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                "begin a read",
+        let mut left = LOOKS;
+        let (seen, ledger, pid) = loop {
+            session
+                .run(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                    "begin a read",
+                )
+                .await?;
+            let (snapshot, ledger, pid): (String, bool, i32) = sqlx::query_as(
+                "SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.to_regclass('tidegate.ledger') IS NOT NULL, \
+                 pg_catalog.pg_backend_pid()",
             )
-            .await?;
-        let (snapshot, ledger, pid): (String, bool, i32) = sqlx::query_as(
-            "SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.to_regclass('tidegate.ledger') IS NOT NULL, \
-             pg_catalog.pg_backend_pid()",
-        )
-        .fetch_one(session.conn()?)
-        .await
-        .or_fault(&place, "begin a read")?;
-        let seen = snapshot_of(&snapshot).ok_or_else(|| {
-            Fault::new(
-                Kind::Own,
-                format!("can't read the snapshot {snapshot}: {place}"),
-            )
-        })?;
-        if let (Some(least), Seen::Pg { xmin, .. }) = (least, &seen)
-            && *xmin < least
-        {
-            let oldest = oldest(&mut session).await;
-            return Err(Fault::new(
-                Kind::Transient,
-                format!("a transaction that is older than the stream has not ended yet: {place}"),
-            )
-            .code("OLD-TRANSACTION")
-            .cause(oldest.unwrap_or_else(|| format!("transaction {xmin} of {least}")))
-            .hint("rows are read once it has ended; end it if nobody needs it"));
-        }
+            .fetch_one(session.conn()?)
+            .await
+            .or_fault(&place, "begin a read")?;
+            let seen = snapshot_of(&snapshot).ok_or_else(|| {
+                Fault::new(
+                    Kind::Own,
+                    format!("can't read the snapshot {snapshot}: {place}"),
+                )
+            })?;
+            let Some(xmin) = older(&seen, least) else {
+                break (seen, ledger, pid);
+            };
+            left -= 1;
+            if left == 0 {
+                let oldest = oldest(&mut session).await;
+                session.run("ROLLBACK", "end a read").await?;
+                session.rest();
+                return Err(Fault::new(
+                    Kind::Transient,
+                    format!(
+                        "a transaction that is older than the stream has not ended yet: {place}"
+                    ),
+                )
+                .code("OLD-TRANSACTION")
+                .cause(oldest.unwrap_or_else(|| format!("transaction {xmin}")))
+                .hint("rows are read once it has ended; end it if nobody needs it"));
+            }
+            session.run("ROLLBACK", "end a read").await?;
+            tokio::time::sleep(LOOK).await;
+        };
         let applied = if ledger {
             ledger::applied(&mut session).await?
         } else {
@@ -379,7 +401,9 @@ impl View for PgView {
         let place = Arc::clone(&self.server.place);
         let doing = "run the query";
         let session = self.session()?;
-        session.run("SAVEPOINT tidegate", doing).await?;
+        session
+            .run(&format!("SAVEPOINT tidegate; {AS_APPLICATION}"), doing)
+            .await?;
         let found = ask(session, sql, rows, limit).await;
         // Also after an error, which has ended everything up to the savepoint.
         session
@@ -450,6 +474,14 @@ fn hash(hasher: &mut RowHasher, line: &[u8], forms: &[Form], scratch: &mut Vec<u
             None => hasher.null(),
             Some(text) => hasher.cell(form.cell(&text, scratch)),
         }
+    }
+}
+
+/// The oldest transaction that the snapshot may not see, where that is older than it may be.
+fn older(seen: &Seen, least: Option<u64>) -> Option<u64> {
+    match (seen, least) {
+        (Seen::Pg { xmin, .. }, Some(least)) if *xmin < least => Some(*xmin),
+        _ => None,
     }
 }
 
