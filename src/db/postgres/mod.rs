@@ -11,6 +11,7 @@
 mod catalog;
 mod cell;
 mod connect;
+mod findings;
 mod form;
 mod ddl;
 mod names;
