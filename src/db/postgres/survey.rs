@@ -7,7 +7,7 @@ use super::objects::{self, Comment, Needs, Object, Sequence};
 use super::place::OrFault;
 use super::render::{Source, name_of};
 use crate::db::{Ddl, Survey, Surveyed};
-use crate::domain::fault::Result;
+use crate::domain::fault::{Fault, Kind as FaultKind, Result};
 use crate::domain::key::Collation;
 use crate::domain::table::{Column, KeySpec, Mode, Table};
 use crate::domain::unit::{Bytes, Rows};
@@ -18,16 +18,32 @@ use std::collections::{HashMap, HashSet};
 /// Tables up to this many bytes are counted.
 const COUNTED: i64 = 32 << 20;
 
+/// The oldest version that is supported: older catalogs lack what is read here.
+pub(super) const OLDEST: i32 = 140_000;
+
 /// Looks at everything in one read transaction.
 ///
 /// # Errors
-/// A database that can't be read.
+/// `Blocked`: a server older than 14. A database that can't be read.
 pub(super) async fn survey(session: &mut Session) -> Result<Survey> {
     let doing = "look at the database";
     session
         .run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", doing)
         .await?;
     let place = session.place().clone();
+    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
+        .fetch_one(session.conn()?)
+        .await
+        .or_fault(&place, doing)?;
+    if version < OLDEST {
+        return Err(Fault::new(
+            FaultKind::Blocked,
+            format!("the server of {place} is too old"),
+        )
+        .code("PG-VERSION")
+        .cause(format!("it is PostgreSQL {}", version / 10_000))
+        .hint("14 and newer are supported"));
+    }
     let survey = look(session.conn()?).await.or_fault(&place, doing)?;
     session.run("COMMIT", doing).await?;
     Ok(survey)

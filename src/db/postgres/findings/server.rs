@@ -1,4 +1,4 @@
-//! About the server: its version and settings, room for a slot, the way to it.
+//! About the server: its settings, room for a slot, the way to it.
 
 use super::{About, finding};
 use crate::db::postgres::catalog::get;
@@ -8,16 +8,13 @@ use crate::domain::finding::{Finding, Stage};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-/// The oldest version that is supported.
-const OLDEST: i32 = 140_000;
-
 pub(super) async fn findings(
     conn: &mut PgConnection,
     server: &Server,
     about: &About<'_>,
 ) -> sqlx::Result<Vec<Finding>> {
     let row = sqlx::query(
-        "SELECT current_setting('server_version') AS version, current_setting('wal_level') AS wal_level, \
+        "SELECT current_setting('wal_level') AS wal_level, \
            pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS read_only, \
            (SELECT pg_encoding_to_char(d.encoding)::text FROM pg_database d WHERE d.datname = current_database()) AS encoding, \
            current_setting('max_replication_slots')::int AS slots, (SELECT count(*)::int FROM pg_replication_slots) AS slots_used, \
@@ -33,7 +30,6 @@ pub(super) async fn findings(
     .fetch_one(conn)
     .await?;
     let mut found = Vec::new();
-    found.extend(version(&row, about)?);
     found.extend(wal_level(&row, about)?);
     found.extend(room(&row, about)?);
     found.extend(standby(&row, about)?);
@@ -41,20 +37,6 @@ pub(super) async fn findings(
     found.extend(wal_kept(&row, about)?);
     found.extend(plain(&row, server, about)?);
     Ok(found)
-}
-
-fn version(row: &PgRow, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
-    let version: String = get(row, "version")?;
-    Ok((about.version < OLDEST).then(|| Finding {
-        evidence: format!("PostgreSQL {version}"),
-        remedy: "upgrade the server; 14 and newer are supported".to_owned(),
-        ..finding(
-            about.place,
-            "PG-VERSION",
-            Stage::BlocksCopy,
-            format!("the {}'s PostgreSQL is too old", about.place.side.label()),
-        )
-    }))
 }
 
 fn wal_level(row: &PgRow, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
