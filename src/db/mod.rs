@@ -50,6 +50,8 @@ pub struct Survey {
     pub tables: Vec<Surveyed>,
     /// Views and triggers of the application: made on the target last.
     pub rest: Vec<Ddl>,
+    /// Extensions that the server can make, made or not; empty for an engine that has none.
+    pub extensions: Vec<String>,
     /// Bytes the database takes.
     pub bytes: Bytes,
 }

@@ -6,7 +6,7 @@
 use super::catalog;
 use super::connect::Session;
 use super::form::{name_after, qualified_name, renamed, same};
-use super::names::split;
+use super::names::{qualified, shown, split};
 use super::objects;
 use super::place::OrFault;
 use super::render::Source;
@@ -24,6 +24,10 @@ pub(super) async fn build(session: &mut Session, plan: &Plan, ddl: &Ddl) -> Resu
     let place = session.place().clone();
     let sql = moved(plan, ddl);
     let conn = session.conn()?;
+    let sql = match ddl.kind.as_str() {
+        "comment" => followed(conn, plan, sql).await.or_fault(&place, &doing)?,
+        _ => sql,
+    };
     let there = there(conn, plan, ddl, &sql)
         .await
         .or_fault(&place, &doing)?;
@@ -50,14 +54,23 @@ pub(super) async fn build(session: &mut Session, plan: &Plan, ddl: &Ddl) -> Resu
     }
 }
 
-/// The statement with the target's names. A table in another schema can't have its counters where they are on the source.
+/// The statement with the target's names.
 fn moved(plan: &Plan, ddl: &Ddl) -> String {
     let sql = renamed(plan, &ddl.kind, &ddl.sql);
-    let elsewhere =
-        ddl.kind == "table" && split(&target_of(plan, &ddl.name)).0 != split(&ddl.name).0;
-    if !elsewhere {
-        return sql;
+    if elsewhere(plan, ddl) {
+        without_counters(&sql)
+    } else {
+        sql
     }
+}
+
+/// Whether it is a table that goes into another schema: its counters can't be where they are on the source.
+fn elsewhere(plan: &Plan, ddl: &Ddl) -> bool {
+    ddl.kind == "table" && split(&target_of(plan, &ddl.name)).0 != split(&ddl.name).0
+}
+
+/// CREATE TABLE without the names of its counters, and without a tie to one.
+fn without_counters(sql: &str) -> String {
     sql.split(";\n")
         .filter(|statement| !statement.starts_with("ALTER SEQUENCE"))
         .map(without_sequence_names)
@@ -74,6 +87,32 @@ fn without_sequence_names(sql: &str) -> String {
         out.replace_range(at + 1..end, "");
     }
     out
+}
+
+/// An index lies in its table's schema, so a comment on one goes where the table went.
+async fn followed(conn: &mut PgConnection, plan: &Plan, sql: String) -> sqlx::Result<String> {
+    let Some((schema, name)) = qualified_name(&sql, false) else {
+        return Ok(sql);
+    };
+    if !sql.starts_with("COMMENT ON INDEX ")
+        || catalog::oid_of(conn, &schema, &name).await?.is_some()
+    {
+        return Ok(sql);
+    }
+    let text = sql.find(" IS ").map_or("", |at| &sql[at..]);
+    let moved = plan
+        .tables
+        .iter()
+        .map(|table| (split(&table.source).0, split(&table.target).0));
+    for (_, to) in moved.filter(|(from, to)| *from == schema && from != to) {
+        if catalog::oid_of(conn, &to, &name).await?.is_some() {
+            return Ok(format!(
+                "COMMENT ON INDEX {}{text}",
+                qualified(&shown(&to, &name))
+            ));
+        }
+    }
+    Ok(sql)
 }
 
 /// The target's name of a table of the source.
@@ -124,11 +163,12 @@ async fn there(
         }
         "table" => {
             let (schema, name) = split(&target_of(plan, &ddl.name));
-            on_table(conn, &schema, &name)
-                .await?
-                .into_iter()
-                .find(|there| there.kind == "table")
-                .map(|there| there.sql)
+            let found = on_table(conn, &schema, &name).await?;
+            let there = found.into_iter().find(|there| there.kind == "table");
+            there.map(|there| match elsewhere(plan, ddl) {
+                true => without_counters(&there.sql),
+                false => there.sql,
+            })
         }
         "index" | "constraint" | "statistics" => {
             let Some((schema, name)) = qualified_name(sql, ddl.kind == "statistics") else {

@@ -218,7 +218,11 @@ pub(super) fn qualified_name(sql: &str, last: bool) -> Option<Name> {
         [(_, schema), (_, Token::Sign(".")), (_, name)] => Some((schema.name()?, name.name()?)),
         _ => None,
     });
-    if last { found.last() } else { found.next() }
+    if last {
+        found.next_back()
+    } else {
+        found.next()
+    }
 }
 
 /// Whether two texts say the same. The server writes an expression with other casts and parentheses when it reads its own

@@ -7,7 +7,7 @@ use super::objects::{self, Comment, Needs, Object, Sequence};
 use super::place::OrFault;
 use super::render::{Source, name_of};
 use crate::db::{Ddl, Survey, Surveyed};
-use crate::domain::fault::Result;
+use crate::domain::fault::{Fault, Kind as FaultKind, Result};
 use crate::domain::key::Collation;
 use crate::domain::table::{Column, KeySpec, Mode, Table};
 use crate::domain::unit::{Bytes, Rows};
@@ -18,16 +18,32 @@ use std::collections::{HashMap, HashSet};
 /// Tables up to this many bytes are counted.
 const COUNTED: i64 = 32 << 20;
 
+/// The oldest version that is supported: older catalogs lack what is read here.
+pub(super) const OLDEST: i32 = 140_000;
+
 /// Looks at everything in one read transaction.
 ///
 /// # Errors
-/// A database that can't be read.
+/// `Blocked`: a server older than 14. A database that can't be read.
 pub(super) async fn survey(session: &mut Session) -> Result<Survey> {
     let doing = "look at the database";
     session
         .run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", doing)
         .await?;
     let place = session.place().clone();
+    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
+        .fetch_one(session.conn()?)
+        .await
+        .or_fault(&place, doing)?;
+    if version < OLDEST {
+        return Err(Fault::new(
+            FaultKind::Blocked,
+            format!("the server of {place} is too old"),
+        )
+        .code("PG-VERSION")
+        .cause(format!("it is PostgreSQL {}", version / 10_000))
+        .hint("14 and newer are supported"));
+    }
     let survey = look(session.conn()?).await.or_fault(&place, doing)?;
     session.run("COMMIT", doing).await?;
     Ok(survey)
@@ -57,12 +73,17 @@ async fn look(conn: &mut PgConnection) -> sqlx::Result<Survey> {
         conn, &needs, extensions, functions, &early, source, &comments,
     )
     .await?;
+    let extensions =
+        sqlx::query_scalar("SELECT name::text FROM pg_available_extensions ORDER BY 1")
+            .fetch_all(conn)
+            .await?;
     Ok(Survey {
         version,
         properties,
         before,
         tables,
         rest,
+        extensions,
         bytes,
     })
 }
@@ -73,7 +94,9 @@ async fn properties(
 ) -> sqlx::Result<(String, Vec<(String, String)>, Bytes)> {
     let row = sqlx::query(
         "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, pg_encoding_to_char(d.encoding)::text AS encoding, \
-           d.datcollate::text AS collation, d.datctype::text AS ctype, pg_database_size(d.oid) AS bytes, \
+           concat(coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', d.datcollate), \
+             CASE WHEN to_jsonb(d)->>'datlocprovider' = 'i' THEN ' (icu)' WHEN to_jsonb(d)->>'datlocprovider' = 'b' THEN ' (builtin)' END) AS collation, \
+           coalesce(to_jsonb(d)->>'datcollversion', '') AS collation_version, d.datctype::text AS ctype, pg_database_size(d.oid) AS bytes, \
            current_setting('wal_level') AS wal_level, current_setting('data_checksums') AS data_checksums, \
            current_setting('server_version') AS server_version, pg_size_pretty(pg_database_size(d.oid)) AS size, \
            pg_is_in_recovery()::text AS standby, current_user::text AS role \
@@ -86,6 +109,7 @@ async fn properties(
         "server_version",
         "encoding",
         "collation",
+        "collation_version",
         "ctype",
         "wal_level",
         "data_checksums",
@@ -140,7 +164,8 @@ async fn rows(
         if rows.contains_key(&relation.oid) {
             continue;
         }
-        let estimate = if relation.estimate < 0.0 && relation.readable {
+        // An ANALYZE of the empty table says nothing of what came since.
+        let estimate = if relation.estimate <= 0.0 && relation.bytes > 0 && relation.readable {
             planned(conn, relation).await?
         } else {
             relation.estimate.max(0.0) as u64

@@ -211,6 +211,7 @@ impl Endpoint for SimEnd {
             before: Vec::new(),
             tables,
             rest: Vec::new(),
+            extensions: Vec::new(),
             bytes: Bytes(0),
         })
     }

@@ -214,6 +214,7 @@ impl Endpoint for SqliteEnd {
                 before: Vec::new(),
                 tables: Vec::new(),
                 rest: Vec::new(),
+                extensions: Vec::new(),
                 bytes: Bytes::ZERO,
             });
         }

@@ -32,6 +32,7 @@ pub(super) fn survey(conn: &Connection, place: &Place) -> Result<Survey> {
         before: Vec::new(),
         tables,
         rest,
+        extensions: Vec::new(),
         bytes,
     })
 }

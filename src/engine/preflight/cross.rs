@@ -1,10 +1,10 @@
 //! What only shows when both ends are laid side by side.
 
 use super::finding;
-use crate::db::{Endpoint, Survey, Surveyed};
+use crate::db::{Ddl, Endpoint, Survey, Surveyed};
 use crate::domain::fault::{Kind, Result};
 use crate::domain::finding::{Finding, Stage};
-use crate::domain::plan::{Plan, Side};
+use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::table::{Mode, Table};
 use crate::domain::unit::Rows;
 use std::sync::Arc;
@@ -12,6 +12,11 @@ use std::sync::Arc;
 /// Findings about the plan's tables, from both surveys. `begun`: rows on the target are the migration's own.
 pub(super) fn findings(source: &Survey, target: &Survey, plan: &Plan, begun: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if plan.source.engine == Engine::Postgres && plan.target.engine == Engine::Postgres {
+        findings.extend(extensions(source, target));
+        findings.extend(encoding(source, target));
+        findings.extend(collation(source, target, plan));
+    }
     for (id, table) in plan.ids() {
         if let Mode::LeftOut(why) = &table.mode {
             findings.push(left_out(source, table, why));
@@ -49,6 +54,109 @@ pub(super) fn findings(source: &Survey, target: &Survey, plan: &Plan, begun: boo
         }
     }
     findings
+}
+
+/// Extensions of the source that the target's server does not have.
+fn extensions(source: &Survey, target: &Survey) -> Vec<Finding> {
+    let missing = |ddls: &[Ddl]| -> Vec<String> {
+        let made = ddls.iter().filter(|ddl| ddl.kind == "extension");
+        made.filter(|ddl| !target.extensions.contains(&ddl.name))
+            .map(|ddl| ddl.name.clone())
+            .collect()
+    };
+    let stages = [
+        (
+            missing(&source.before),
+            Stage::BlocksCopy,
+            "tables are made of",
+        ),
+        (missing(&source.rest), Stage::KnowBefore, "the source has"),
+    ];
+    let lacking = stages.into_iter().filter(|(names, _, _)| !names.is_empty());
+    lacking
+        .map(|(names, stage, whose)| Finding {
+            side: Some(Side::Target),
+            evidence: names.join(", "),
+            remedy: "install them on the target's server".into(),
+            ..finding(
+                "EXTENSION-MISSING",
+                stage,
+                format!("the target's server lacks extensions that {whose}"),
+            )
+        })
+        .collect()
+}
+
+fn property<'a>(survey: &'a Survey, name: &str) -> &'a str {
+    let found = survey.properties.iter().find(|(known, _)| known == name);
+    found.map_or("", |(_, value)| value)
+}
+
+fn encoding(source: &Survey, target: &Survey) -> Option<Finding> {
+    let (here, there) = (property(source, "encoding"), property(target, "encoding"));
+    (here != there).then(|| Finding {
+        evidence: format!("source {here}, target {there}"),
+        remedy: format!("make the target with ENCODING '{here}' TEMPLATE template0"),
+        ..finding(
+            "ENCODING-DIFFERS",
+            if there == "UTF8" {
+                Stage::KnowBefore
+            } else {
+                Stage::BlocksCopy
+            },
+            "source and target keep text in different encodings",
+        )
+    })
+}
+
+/// Text that is ordered in another way puts other rows into a range of keys.
+fn collation(source: &Survey, target: &Survey, plan: &Plan) -> Option<Finding> {
+    let differ = |name| property(source, name) != property(target, name);
+    let (name, version) = (differ("collation"), differ("collation_version"));
+    if !name && !version {
+        return None;
+    }
+    let words = |table: &&Table| {
+        let places = table.key().map(|spec| spec.columns.as_slice());
+        let places = places.unwrap_or_default().iter();
+        let mut columns = places.filter_map(|at| table.columns.get(usize::from(*at)));
+        columns.any(|c| c.declared.starts_with("text") || c.declared.starts_with("character"))
+    };
+    let tables: Vec<&str> = plan
+        .tables
+        .iter()
+        .filter(words)
+        .map(|table| table.source.as_str())
+        .collect();
+    let told = |survey| {
+        let (name, version) = (
+            property(survey, "collation"),
+            property(survey, "collation_version"),
+        );
+        format!("{name} {version}").trim().to_owned()
+    };
+    let with = if tables.is_empty() {
+        "none".to_owned()
+    } else {
+        tables.join(", ")
+    };
+    Some(Finding {
+        evidence: format!(
+            "source {}, target {}; tables with a text key: {with}",
+            told(source),
+            told(target)
+        ),
+        remedy: "make the target with the source's collation, from template0".into(),
+        ..finding(
+            "COLLATION-DIFFERS",
+            if name && !tables.is_empty() {
+                Stage::BlocksCopy
+            } else {
+                Stage::KnowBefore
+            },
+            "source and target order text in different ways",
+        )
+    })
 }
 
 fn left_out(source: &Survey, table: &Table, why: &str) -> Finding {

@@ -59,8 +59,19 @@ impl Base {
     }
 }
 
+pub(super) fn server(url: &str, side: Side) -> Server {
+    Server::at(url, side).unwrap()
+}
+
+/// The same server, as somebody else.
+pub(super) fn server_as(url: &str, role: &str, side: Side) -> Server {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, host) = rest.split_once('@').unwrap();
+    server(&format!("{scheme}://{role}@{host}"), side)
+}
+
 async fn session(url: &str, side: Side) -> Session {
-    Server::at(url, side).unwrap().session().await.unwrap()
+    server(url, side).session().await.unwrap()
 }
 
 /// Everything of a survey as a plan, names unchanged.

@@ -1,4 +1,5 @@
 //! Against a server: each test makes databases of its own and drops them.
 
+mod findings;
 mod ground;
 mod schema;

@@ -149,3 +149,159 @@ fn names(ddls: &[Ddl]) -> Vec<(String, String)> {
         .map(|ddl| (ddl.kind.clone(), ddl.name.clone()))
         .collect()
 }
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn tables_get_the_names_that_the_plan_has() {
+    let old = Base::new("names_old", "").await;
+    let new = Base::new("names_new", "").await;
+    old.run(&format!("SET search_path = public; {RICH}")).await;
+    new.run("CREATE SCHEMA moved").await;
+    let there = surveyed(&old).await;
+    let mut plan = plan(&there);
+    for (from, to) in [
+        ("public.customers", "moved.\"Clients\""),
+        ("\"Shop\".\"Order Items\"", "\"Shop\".items"),
+        ("public.events", "public.happened"),
+    ] {
+        let table = plan
+            .tables
+            .iter_mut()
+            .find(|table| table.source == from)
+            .expect(from);
+        table.target = to.to_owned();
+    }
+    let mut session = new.session(Side::Target).await;
+    for _ in 0..2 {
+        for ddl in all(&there) {
+            // Its body is text: the application's own.
+            if ddl.name.contains("best(") {
+                continue;
+            }
+            if let Err(fault) = build(&mut session, &plan, &ddl).await {
+                panic!("{fault}\n{} {}\n{}", ddl.kind, ddl.name, ddl.sql);
+            }
+        }
+    }
+    let again = surveyed(&new).await;
+    let found = |name: &str| {
+        again
+            .tables
+            .iter()
+            .find(|found| found.table.source == name)
+            .expect(name)
+    };
+    for (from, to) in plan
+        .tables
+        .iter()
+        .filter(|t| t.key().is_some())
+        .map(|t| (&t.source, &t.target))
+    {
+        let here = there
+            .tables
+            .iter()
+            .find(|found| found.table.source == *from)
+            .unwrap();
+        assert_eq!(here.table.shape, found(to).table.shape, "{to}");
+        assert_eq!(here.after.len(), found(to).after.len(), "{to}");
+    }
+    assert!(
+        found("\"Shop\".items")
+            .after
+            .iter()
+            .any(|ddl| ddl.sql.contains("REFERENCES moved.\"Clients\""))
+    );
+    let of =
+        |survey: &Survey, kind: &str| survey.rest.iter().filter(|ddl| ddl.kind == kind).count();
+    for kind in ["view", "trigger", "sequence"] {
+        assert_eq!(of(&there, kind), of(&again, kind), "{kind}");
+    }
+    old.drop().await;
+    new.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn what_is_there_in_another_form_is_refused() {
+    let old = Base::new("forms_old", "").await;
+    let new = Base::new("forms_new", "").await;
+    let sql = "CREATE TYPE public.mood AS ENUM ('a', 'b'); CREATE TABLE public.t (id int PRIMARY KEY, m public.mood, n text); \
+        CREATE INDEX i ON public.t (n); CREATE VIEW public.v AS SELECT id FROM public.t; CREATE SEQUENCE public.s; \
+        ALTER TABLE public.t ADD CONSTRAINT self FOREIGN KEY (id) REFERENCES public.t; \
+        CREATE FUNCTION public.f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT setval('public.s', 50)";
+    old.run(sql).await;
+    let other = sql
+        .replace("'a', 'b'", "'a', 'c'")
+        .replace("n text", "n varchar")
+        .replace("public.t (n)", "public.t (n) WHERE n > ''")
+        .replace("SELECT id", "SELECT id + 1 AS id")
+        .replace("public.s;", "public.s CACHE 7;")
+        .replace(
+            "REFERENCES public.t",
+            "REFERENCES public.t ON DELETE CASCADE",
+        )
+        .replace("'SELECT 1'", "'SELECT 2'");
+    new.run(&other.replace("'public.s', 50", "'public.s', 80"))
+        .await;
+    let there = surveyed(&old).await;
+    let plan = plan(&there);
+    let mut session = new.session(Side::Target).await;
+    let mut refused = Vec::new();
+    for ddl in all(&there) {
+        if let Err(fault) = build(&mut session, &plan, &ddl).await {
+            assert_eq!(fault.code, "SCHEMA-DIFFERS", "{fault}");
+            refused.push(format!("{} {}", ddl.kind, ddl.name));
+        }
+    }
+    assert_eq!(
+        refused,
+        [
+            "sequence public.s",
+            "type public.mood",
+            "table public.t",
+            "index public.i",
+            "constraint self on public.t",
+            "function public.f(integer)",
+            "view public.v",
+        ]
+    );
+    // A counter is raised, never lowered.
+    let raise = |survey: &Survey| {
+        survey
+            .rest
+            .iter()
+            .find(|ddl| ddl.kind == "sequence")
+            .unwrap()
+            .sql
+            .clone()
+    };
+    assert!(raise(&surveyed(&new).await).contains("80"));
+    old.run("SELECT setval('public.s', 90)").await;
+    let later = surveyed(&old).await.rest;
+    for ddl in later.iter().filter(|ddl| ddl.kind == "sequence") {
+        build(&mut session, &plan, ddl).await.unwrap();
+    }
+    assert!(raise(&surveyed(&new).await).contains("90"));
+    old.drop().await;
+    new.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn a_large_table_is_estimated() {
+    let base = Base::new("large", "").await;
+    base.run(
+        "CREATE TABLE public.large (id int PRIMARY KEY, t text); ANALYZE public.large; \
+        INSERT INTO public.large SELECT n, repeat('x', 300) FROM generate_series(1, 150000) n",
+    )
+    .await;
+    let survey = surveyed(&base).await;
+    let found = &survey.tables[0];
+    assert!(!found.exact);
+    assert!(
+        (20_000..2_000_000).contains(&found.rows.0),
+        "{}",
+        found.rows
+    );
+    base.drop().await;
+}
