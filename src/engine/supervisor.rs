@@ -517,15 +517,16 @@ impl Supervisor {
         let _ = request.reply.send((due, self.verify_pace()));
     }
 
-    /// The speed at which every row is compared once within four fifths of the age that is allowed; none while copying.
+    /// The speed at which every row is compared once within four fifths of the age that is allowed, or faster where that is no
+    /// burden; few rows no more often than once a second, because each pass is recorded. None while copying.
     fn verify_pace(&self) -> Option<RowsPerSecond> {
         if self.state.phase == Phase::Copy {
             return None;
         }
         let verify = &self.site.plan.verify;
         let rows: u64 = self.state.live_tables().map(|(_, _, t)| t.rows().0).sum();
-        let pace =
-            (rows as f64 / (verify.max_age.as_secs_f64() * 0.8).max(0.1)).max(10_000.0) as u64;
+        let pace = (rows as f64 / (verify.max_age.as_secs_f64() * 0.8).max(0.1)) as u64;
+        let pace = pace.max(rows.min(10_000));
         Some(
             RowsPerSecond(pace).min(
                 verify

@@ -1,10 +1,11 @@
-//! What is known of every chunk, in twelve bytes each: a million chunks are ordinary.
+//! What is known of every chunk, in twelve bytes each and half a byte for sums: a million chunks are ordinary.
 
 use crate::domain::unit::{Rows, Span, Tick};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::ops::Range;
 
 /// How far a chunk is. Only landed chunks have a cell; what is not copied yet has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,8 +61,7 @@ impl Cell {
     }
     /// Age of its last compare; none when it was never compared.
     pub fn age(&self, now: Tick) -> Option<Span> {
-        let second = self.checked.checked_sub(1)?;
-        Some(now.since(Tick(Span::seconds(u64::from(second)).0)))
+        age(self.checked, now)
     }
 
     fn to_bytes(self) -> [u8; Self::BYTES] {
@@ -96,24 +96,50 @@ pub struct Worst {
     pub oldest: Option<Span>,
 }
 
-/// The worst of some chunks. Looked at for every cell of every frame, so without a branch a chunk.
-pub fn worst(cells: &[Cell], now: Tick) -> Worst {
-    let (mut state, mut differ, mut checked) = (0u8, 0u64, u32::MAX);
-    for cell in cells {
-        state = state.max(cell.state as u8);
-        differ += u64::from(cell.differ);
-        checked = checked.min(cell.checked);
+/// Chunks in a block. Fewer would cost memory, more would cost looking at the ends of what a screen sums up.
+const BLOCK: usize = 32;
+
+/// What a block of neighbouring chunks comes to, kept as they change: a frame looks at some thirty thousand of these instead
+/// of a million chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Block {
+    /// Rows that differ.
+    differ: u32,
+    /// The least `checked`: 0 where a chunk was never compared.
+    checked: u32,
+    /// The least `checked` of those that were compared; `u32::MAX` where none was.
+    compared: u32,
+    /// The worst state.
+    state: ChunkState,
+}
+
+impl Block {
+    /// Of no chunk at all.
+    const NONE: Self = Self {
+        differ: 0,
+        checked: u32::MAX,
+        compared: u32::MAX,
+        state: ChunkState::Equal,
+    };
+
+    fn of(cells: &[Cell]) -> Self {
+        let mut block = Self::NONE;
+        for cell in cells {
+            block.differ += u32::from(cell.differ);
+            block.checked = block.checked.min(cell.checked);
+            block.state = block.state.max(cell.state);
+            if cell.checked > 0 {
+                block.compared = block.compared.min(cell.checked);
+            }
+        }
+        block
     }
-    let second = (!cells.is_empty())
-        .then_some(checked)
-        .and_then(|c| c.checked_sub(1));
-    Worst {
-        state: (!cells.is_empty())
-            .then(|| ChunkState::from_byte(state))
-            .flatten(),
-        differ,
-        oldest: second.map(|s| now.since(Tick(Span::seconds(u64::from(s)).0))),
-    }
+}
+
+/// How long ago a `checked` was.
+fn age(checked: u32, now: Tick) -> Option<Span> {
+    let second = checked.checked_sub(1)?;
+    Some(now.since(Tick(Span::seconds(u64::from(second)).0)))
 }
 
 /// Sums over a table's chunks, kept as they change.
@@ -139,6 +165,8 @@ pub struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chunks {
     cells: Vec<Cell>,
+    /// One for each [`BLOCK`] cells.
+    blocks: Vec<Block>,
     tally: Tally,
 }
 
@@ -163,18 +191,40 @@ impl Chunks {
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
+
+    /// The worst of a stretch of them, as far as they have landed. Looked at for every cell of every frame.
+    pub fn worst(&self, range: Range<u32>, now: Tick) -> Worst {
+        let to = (range.end as usize).min(self.cells.len());
+        let mut from = (range.start as usize).min(to);
+        let (mut state, mut differ, mut checked) = (None, 0, u32::MAX);
+        while from < to {
+            let end = (from / BLOCK + 1) * BLOCK;
+            let whole = from.is_multiple_of(BLOCK) && end <= to;
+            let block = match self.blocks.get(from / BLOCK) {
+                Some(block) if whole => *block,
+                _ => Block::of(&self.cells[from..end.min(to)]),
+            };
+            state = state.max(Some(block.state));
+            differ += u64::from(block.differ);
+            checked = checked.min(block.checked);
+            from = end;
+        }
+        Worst {
+            state,
+            differ,
+            oldest: state.and_then(|_| age(checked, now)),
+        }
+    }
+
     /// Age of the compare that is longest ago; none when a landed chunk was never compared, or there are none.
     pub fn oldest_check(&self, now: Tick) -> Option<Span> {
-        let oldest = self.cells.iter().map(|c| c.checked).min()?;
-        let second = oldest.checked_sub(1)?;
-        Some(now.since(Tick(Span::seconds(u64::from(second)).0)))
+        age(self.blocks.iter().map(|b| b.checked).min()?, now)
     }
 
     /// Age of the compare that is longest ago among the chunks that were compared; none when none ever was.
     pub fn oldest_compare(&self, now: Tick) -> Option<Span> {
-        // Never compared is zero, which wraps to the largest.
-        let oldest = self.cells.iter().map(|c| c.checked.wrapping_sub(1)).min()?;
-        (oldest != u32::MAX).then(|| now.since(Tick(Span::seconds(u64::from(oldest)).0)))
+        let oldest = self.blocks.iter().map(|b| b.compared).min()?;
+        (oldest != u32::MAX).then(|| age(oldest, now)).flatten()
     }
 
     /// A chunk landed, the first time or again. Numbers come in order; a gap is refused.
@@ -190,6 +240,7 @@ impl Chunks {
         if index == self.cells.len() {
             self.cells.push(cell);
             self.count(cell, 1);
+            self.sum(index / BLOCK);
             true
         } else {
             self.replace(no, |old| *old = cell)
@@ -227,7 +278,19 @@ impl Chunks {
         let after = *cell;
         self.count(before, -1);
         self.count(after, 1);
+        self.sum(no as usize / BLOCK);
         true
+    }
+
+    /// Sums a block up again: one of its cells is new or has changed.
+    fn sum(&mut self, index: usize) {
+        let from = index * BLOCK;
+        let to = (from + BLOCK).min(self.cells.len());
+        let block = Block::of(&self.cells[from..to]);
+        match self.blocks.get_mut(index) {
+            Some(old) => *old = block,
+            None => self.blocks.push(block),
+        }
     }
 
     fn count(&mut self, cell: Cell, sign: i64) {
@@ -274,7 +337,7 @@ impl<'de> Deserialize<'de> for Chunks {
         let bytes = STANDARD_NO_PAD.decode(text).map_err(D::Error::custom)?;
         let mut chunks = Self {
             cells: Vec::with_capacity(bytes.len() / Cell::BYTES),
-            tally: Tally::default(),
+            ..Self::default()
         };
         for packed in bytes.chunks(Cell::BYTES) {
             let cell = Cell::from_bytes(packed)
@@ -282,6 +345,7 @@ impl<'de> Deserialize<'de> for Chunks {
             chunks.cells.push(cell);
             chunks.count(cell, 1);
         }
+        chunks.blocks = chunks.cells.chunks(BLOCK).map(Block::of).collect();
         Ok(chunks)
     }
 }
@@ -313,14 +377,14 @@ mod tests {
         assert!(chunks.repaired(1));
         assert!(chunks.land(2, Rows(1), 1));
         assert_eq!(chunks.oldest_check(Tick(10_000_000)), None);
-        let all = worst(chunks.cells(), Tick(10_000_000));
+        let all = chunks.worst(0..3, Tick(10_000_000));
         assert_eq!(
             (all.state, all.differ, all.oldest),
             (Some(ChunkState::Repaired), 0, None)
         );
-        let first = worst(&chunks.cells()[..1], Tick(10_000_000));
+        let first = chunks.worst(0..1, Tick(10_000_000));
         assert_eq!(first.oldest, Some(Span::seconds(5)));
-        assert_eq!(worst(&[], Tick(0)).state, None);
+        assert_eq!(chunks.worst(3..9, Tick(10_000_000)).state, None);
         assert_eq!(
             chunks.oldest_compare(Tick(10_000_000)),
             Some(Span::seconds(5))
@@ -332,6 +396,46 @@ mod tests {
             ),
             (0, 2)
         );
+        let text = serde_json::to_string(&chunks).unwrap();
+        assert_eq!(serde_json::from_str::<Chunks>(&text).unwrap(), chunks);
+    }
+
+    /// What the blocks say is what a look at every chunk says, wherever a stretch begins and ends.
+    #[test]
+    fn a_stretch_is_summed_up_as_its_chunks_are() {
+        let mut chunks = Chunks::default();
+        let mut random = fastrand::Rng::with_seed(11);
+        let now = Tick(Span::seconds(1_000).0);
+        for no in 0..500 {
+            assert!(chunks.land(no, Rows(10), 1));
+        }
+        for round in 0..2_000 {
+            let no = random.u32(0..500);
+            let differ = random.u32(0..20).saturating_sub(15);
+            assert!(match random.u8(0..8) {
+                0 => chunks.land(no, Rows(10), 2),
+                1 => chunks.repaired(no),
+                _ => chunks.check(no, Rows(10), differ, Tick(Span::seconds(round / 4).0)),
+            });
+            let from = random.u32(0..520);
+            let range = from..random.u32(from..=520);
+            let (start, end) = (range.start as usize, (range.end as usize).min(500));
+            let cells = chunks.cells().get(start..end).unwrap_or(&[]);
+            let ages: Option<Vec<Span>> = cells.iter().map(|c| c.age(now)).collect();
+            let plain = Worst {
+                state: cells.iter().map(Cell::state).max(),
+                differ: cells.iter().map(|c| u64::from(c.differ())).sum(),
+                oldest: ages.and_then(|ages| ages.into_iter().max()),
+            };
+            assert_eq!(chunks.worst(range.clone(), now), plain, "{range:?}");
+            let ages = || chunks.cells().iter().map(|c| c.age(now));
+            assert_eq!(chunks.oldest_compare(now), ages().flatten().max());
+            let all: Option<Vec<Span>> = ages().collect();
+            assert_eq!(
+                chunks.oldest_check(now),
+                all.and_then(|all| all.into_iter().max())
+            );
+        }
         let text = serde_json::to_string(&chunks).unwrap();
         assert_eq!(serde_json::from_str::<Chunks>(&text).unwrap(), chunks);
     }

@@ -2,7 +2,7 @@
 //! thousand still shows.
 
 use crate::domain::unit::{Rows, Span, Tick};
-use crate::state::chunks::{ChunkState, Chunks, worst};
+use crate::state::chunks::{ChunkState, Chunks};
 use crate::tui::grid::Grid;
 use std::ops::Range;
 
@@ -61,11 +61,8 @@ pub fn pixels(chunks: &Chunks, copying: &[u32], grid: &Grid, now: Tick) -> Vec<P
 }
 
 fn pixel(chunks: &Chunks, copying: &[u32], range: Range<u32>, now: Tick) -> Pixel {
-    let all = chunks.cells();
-    let from = (range.start as usize).min(all.len());
-    let to = (range.end as usize).clamp(from, all.len());
-    let landed = worst(&all[from..to], now);
-    let whole = to - from == (range.end - range.start) as usize;
+    let landed = chunks.worst(range.clone(), now);
+    let whole = range.end <= chunks.len();
     let mut shade = landed.state.map_or(Shade::Pending, Shade::from);
     if !whole {
         shade = shade.max(Shade::Pending);
