@@ -1,6 +1,7 @@
 //! `tidegate attach`: another console on a running migration.
 
 use super::known;
+use super::run::ended;
 use super::world::{Exit, World};
 use crate::attach::client::Client;
 use crate::attach::wire::Greeting;
@@ -92,10 +93,10 @@ async fn show_at(
             ..Left::default()
         }),
         tui::How::Ended(fault) => {
-            let ended = state
+            let over = state
                 .as_ref()
                 .is_some_and(|s| s.over() || s.engine.as_ref().is_some_and(|e| !e.running));
-            if ended {
+            if over {
                 Ok(Left {
                     state,
                     gone: true,
@@ -141,6 +142,9 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         return leave(show_at(socket, None, world, wish).await?, world);
     }
     let known = known::one(world, options.name.as_deref()).await?;
+    if known.state.over() {
+        return Err(ended(&known.state));
+    }
     if !known::answers(&known.dir.socket()).await {
         return Err(
             Fault::new(Kind::Refused, format!("no engine of {} runs", known.name)).hint(format!(
@@ -166,10 +170,9 @@ fn leave(left: Left, world: &World) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     let name = state.name();
-    if state.over() {
+    if let Some(ending) = state.ending() {
         world.say(&format!(
-            "{name} has ended ({}). what happened: tidegate report {name}\n",
-            state.phase.label()
+            "{name} has ended, {ending}. what happened: tidegate report {name}\n"
         ))?;
     } else if left.gone {
         world.say(&format!(

@@ -4,6 +4,7 @@ use super::world::{Exit, World, own};
 use super::{attach, engine, planned};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::journal::paths::StateDir;
+use crate::state::migration::Migration;
 use clap::Args;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::net::UnixStream;
@@ -29,22 +30,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let planned = planned::load(&options.config, world).await?;
     let dir = planned.state.clone();
-    if listens(&dir) {
+    // An engine lets consoles look for a moment after the end: whether one listens is asked before the journal is read.
+    let listening = listens(&dir);
+    if let Some(state) = engine::journaled(&dir).await?.filter(Migration::over) {
+        return Err(ended(&state));
+    }
+    if listening {
         world.aside(&format!(
             "{} runs already: attaching to it",
             planned.config.name
         ));
     } else {
-        if let Some(state) = engine::journaled(&dir).await?.filter(|state| state.over()) {
-            return Err(Fault::new(
-                Kind::Usage,
-                format!("{} has ended ({})", state.name(), state.phase.label()),
-            )
-            .hint(format!(
-                "tidegate report {} tells what happened; a new migration needs a name of its own",
-                state.name()
-            )));
-        }
         dir.create()?;
         let pid = start(
             &options.config,
@@ -73,6 +69,18 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         },
     )
     .await
+}
+
+/// Why nothing can be run or attached to any more.
+pub fn ended(state: &Migration) -> Fault {
+    let name = state.name();
+    Fault::new(
+        Kind::Usage,
+        format!("{name} has ended ({})", state.phase.label()),
+    )
+    .hint(format!(
+        "tidegate report {name} tells what happened; a new migration needs a name of its own"
+    ))
 }
 
 /// Whether an engine lets consoles in there.

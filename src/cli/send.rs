@@ -9,6 +9,7 @@ use crate::domain::command::Command;
 use crate::domain::event::{Body, Event, Fact, Phase};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::RepairId;
+use crate::domain::plan::Side;
 use crate::faces::status::{self, Engine};
 use crate::faces::{compared, headless};
 use crate::state::timeline::{pause_words, table_name};
@@ -103,12 +104,16 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
 pub async fn begin(known: &Known) -> Result<Talk> {
     if known.engine != Engine::Running {
         let words = status::line(&known.state, known.engine);
+        let hint = match known.state.over() {
+            true => format!("tidegate report {} tells what happened", known.name),
+            false => "tidegate run -c FILE starts it; it resumes where it stopped".into(),
+        };
         return Err(Fault::new(
             Kind::Blocked,
             format!("{} has no engine that could do it: {words}", known.name),
         )
         .code("NOT-RUNNING")
-        .hint("tidegate run -c FILE starts it; it resumes where it stopped"));
+        .hint(hint));
     }
     Talk::begin(&known.dir).await
 }
@@ -159,15 +164,12 @@ impl Wait {
                 Some(format!("paused: {}\n", headless::progress(state)))
             }
             Command::Abort { .. } if state.phase == Phase::RolledBack => {
-                let left: Vec<&str> = state
-                    .removed
-                    .iter()
-                    .flat_map(|(_, _, left)| left.iter().map(String::as_str))
-                    .collect();
+                let left = [Side::Source, Side::Target].map(|side| state.left_behind(side));
+                let left = left.concat().join(", ");
                 Some(if left.is_empty() {
                     "given up: everything of tidegate's is gone, read back from both sides\n".into()
                 } else {
-                    format!("given up; still there: {}\n", left.join(", "))
+                    format!("given up; still there: {left}\n")
                 })
             }
             Command::Repair(_) if self.ordered && self.repairs.is_empty() => {

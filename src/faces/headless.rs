@@ -36,6 +36,11 @@ pub fn progress(state: &Migration) -> String {
         .lag
         .map_or_else(|| "not known".into(), |lag| lag.to_string());
     let mut parts = vec![state.phase.label().to_string()];
+    if !state.keeps_in_step() {
+        let words = "being given up: nothing is kept in step any more".to_string();
+        parts.push(state.ending().unwrap_or(words));
+        return parts.join(" · ");
+    }
     if state.phase == Phase::Copy {
         parts.push(format!("{:.1} % of rows", state.copied() * 100.0));
         parts.push(format!("{} rows/s", sample.copy_rate));

@@ -23,6 +23,10 @@ pub enum Engine {
     Parked,
     /// It said no goodbye and does not answer.
     Gone,
+    /// The migration has ended; it lets consoles look once more.
+    Ending,
+    /// The migration has ended, and it with it.
+    Ended,
     /// None ever started.
     Never,
     /// It is looked at in a recording: whatever it does now.
@@ -33,9 +37,11 @@ impl Engine {
     /// From what the journal says and whether its socket answers.
     pub fn of(state: &Migration, answers: bool) -> Self {
         match (&state.engine, answers) {
+            (_, true) if state.over() => Self::Ending,
             (_, true) => Self::Running,
             (None, false) => Self::Never,
-            (Some(engine), false) if engine.running && !state.over() => Self::Gone,
+            (Some(_), false) if state.over() => Self::Ended,
+            (Some(engine), false) if engine.running => Self::Gone,
             (Some(_), false) => Self::Parked,
         }
     }
@@ -46,8 +52,31 @@ impl Engine {
             Self::Running => "running",
             Self::Parked => "parked",
             Self::Gone => "gone",
+            Self::Ending => "ending",
+            Self::Ended => "ended",
             Self::Never => "not started",
             Self::Recorded => "recorded",
+        }
+    }
+}
+
+/// Whether what was compared still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The engine keeps the sides in step, or will again when a pause is over.
+    Kept,
+    /// None runs; the next one goes on.
+    Waits,
+    /// Nothing does any more.
+    Left,
+}
+
+impl Step {
+    fn of(state: &Migration, engine: Engine) -> Self {
+        match engine {
+            _ if !state.keeps_in_step() => Self::Left,
+            Engine::Running | Engine::Recorded => Self::Kept,
+            _ => Self::Waits,
         }
     }
 }
@@ -123,16 +152,20 @@ pub fn text(state: &Migration, engine: Engine, paint: Paint) -> String {
         );
         line(verb, &paint.role(Role::Warn, &words));
     }
-    if !state.over() {
-        line("copy", &copy_words(state));
-        line("stream", &stream_words(state));
+    match state.ending() {
+        Some(ending) => line("ended", &ending),
+        None => {
+            line("copy", &copy_words(state));
+            line("stream", &stream_words(state));
+        }
     }
-    line("rows", &rows_words(state, paint));
-    line("compared", &compared_words(state));
+    let step = Step::of(state, engine);
+    line("rows", &rows_words(state, step, paint));
+    line("compared", &compared_words(state, step));
     for shadow in &state.sample.shadow {
         line("shadow", &shadow_words(shadow));
     }
-    tables(&mut out, state);
+    tables(&mut out, state, step);
     for open in state.alerts.values() {
         let role = if open.alert.severity == Severity::Notice {
             Role::Dim
@@ -175,7 +208,8 @@ fn engine_words(state: &Migration, engine: Engine, paint: Paint) -> String {
     match engine {
         Engine::Running => format!("running: {place}, for {}", state.tick.since(info.since)),
         Engine::Recorded => format!("recorded: {place}"),
-        Engine::Parked | Engine::Never if state.over() => format!("ended (was {place})"),
+        Engine::Ending => format!("ending: {place}"),
+        Engine::Ended => format!("ended (was {place})"),
         Engine::Parked | Engine::Never => {
             format!("parked; everything is kept for resuming (was {place})")
         }
@@ -251,27 +285,43 @@ fn stream_words(state: &Migration) -> String {
     words
 }
 
-fn rows_words(state: &Migration, paint: Paint) -> String {
+fn rows_words(state: &Migration, step: Step, paint: Paint) -> String {
     let drift = state.drift();
     let differ = format!("{} differ", Rows(drift.confirmed));
-    let role = if drift.confirmed > 0 {
-        Role::Bad
-    } else {
-        Role::Good
+    let role = match (drift.confirmed, step) {
+        (1.., _) => Role::Bad,
+        (0, Step::Kept) => Role::Good,
+        (0, _) => Role::Dim,
+    };
+    let then = match step {
+        Step::Kept => "",
+        Step::Waits | Step::Left => " · as last seen",
     };
     format!(
-        "{} · {} in flight · {} not yet compared",
+        "{} · {} in flight · {} not yet compared{then}",
         paint.role(role, &differ),
         Rows(drift.in_flight),
         drift.uncovered
     )
 }
 
-fn compared_words(state: &Migration) -> String {
-    let mut words = format!("{} of rows equal", percent(state.equal_part()));
-    if let Some(oldest) = state.oldest_check(state.tick) {
-        let _ = write!(words, ", oldest {oldest} ago");
-    }
+fn compared_words(state: &Migration, step: Step) -> String {
+    let equal = percent(state.equal_part());
+    let oldest = state.oldest_check(state.tick);
+    let mut words = match (step, oldest) {
+        (Step::Kept, None) => format!("{equal} of rows equal"),
+        (Step::Kept, Some(oldest)) => format!("{equal} of rows equal, oldest {oldest} ago"),
+        (_, None) => format!("{equal} of rows were equal when last compared"),
+        (_, Some(oldest)) => format!(
+            "{equal} of rows were equal when last compared, the oldest {oldest} before {}",
+            date_time(state.at)
+        ),
+    };
+    words.push_str(match step {
+        Step::Kept => "",
+        Step::Waits => "; nothing keeps the sides in step until an engine runs again",
+        Step::Left => "; nothing keeps the sides in step any more",
+    });
     if let Some(pass) = &state.pass {
         let verdict = if pass.valid { "" } else { " INVALID:" };
         let _ = write!(
@@ -299,7 +349,7 @@ fn shadow_words(line: &ShadowLine) -> String {
     )
 }
 
-fn tables(out: &mut String, state: &Migration) {
+fn tables(out: &mut String, state: &Migration, step: Step) {
     let names = state.plan.iter().flat_map(|plan| plan.tables.iter());
     let width = names
         .map(|table| table.source.chars().count())
@@ -314,7 +364,7 @@ fn tables(out: &mut String, state: &Migration) {
             percent(at.copied()),
             at.rows(),
             counted(at.chunks.len().into(), "chunk"),
-            table_words(at, tally.differing_rows)
+            table_words(at, tally.differing_rows, step)
         );
     }
     for (_, table) in state.plan.iter().flat_map(|plan| plan.ids()) {
@@ -324,10 +374,11 @@ fn tables(out: &mut String, state: &Migration) {
     }
 }
 
-fn table_words(at: &TableState, differing: u64) -> String {
+fn table_words(at: &TableState, differing: u64, step: Step) -> String {
     let uncovered = at.uncovered();
     match (differing, uncovered) {
-        (0, Rows(0)) if at.complete => "  equal".into(),
+        (0, Rows(0)) if at.complete && step == Step::Kept => "  equal".into(),
+        (0, Rows(0)) if at.complete => "  was equal".into(),
         (0, left) => format!("  {left} rows not yet compared"),
         (n, _) => format!("  {} differ", Rows(n)),
     }
@@ -354,6 +405,9 @@ fn people(state: &Migration) -> String {
 
 /// One line for a list: name, phase, what holds it.
 pub fn line(state: &Migration, engine: Engine) -> String {
+    if let Some(ending) = state.ending() {
+        return format!("{}   engine {}   {ending}", phase(state), engine.label());
+    }
     let paused = if state.paused() { ", paused" } else { "" };
     let lag = match (engine, state.sample.lag) {
         (Engine::Running, Some(lag)) => format!("   lag {lag}"),

@@ -8,6 +8,7 @@
 
 pub mod chunks;
 pub mod conditions;
+pub mod ending;
 pub mod migration;
 pub mod pace;
 pub mod people;

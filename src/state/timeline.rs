@@ -95,7 +95,10 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
         Fact::EngineParked { by } => (
             by.to_string(),
             Mark::Engine,
-            "engine parked; everything is kept for resuming".into(),
+            match state.ending() {
+                Some(ending) => format!("the migration has ended, {ending}"),
+                None => "engine parked; everything is kept for resuming".into(),
+            },
         ),
         Fact::PlanChanged { keys, .. } => (
             engine(),

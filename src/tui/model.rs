@@ -5,6 +5,7 @@ use super::keymap::{Chord, Keymap};
 use super::palette::Palette;
 use super::prompt::Prompt;
 use super::theme::Theme;
+use super::update::To;
 use super::widget::input::Input;
 use crate::domain::command::{Command, Drifted, Role};
 use crate::domain::fault::Fault;
@@ -520,6 +521,8 @@ pub struct Ui {
     pub frozen: bool,
     /// Time travel.
     pub replay: Option<Replay>,
+    /// Where in time it was last asked to go, until that is shown.
+    pub wish: Option<To>,
     /// What the demo lays over it.
     pub overlay: Option<Overlay>,
     /// The newest thing said.

@@ -457,6 +457,7 @@ impl Console {
             To::Moment(tick) => replay::To::Moment(tick),
         };
         let Some(past) = &mut self.past else {
+            self.ui.wish = None;
             let text = "the journal can't be read from here, so there is no going back".to_string();
             return self.say(Tone::Bad, text, None);
         };
@@ -467,8 +468,12 @@ impl Console {
     fn seen(&mut self, seen: Option<Result<Seen>>) -> Result<()> {
         let seen = match seen {
             Some(Ok(seen)) => seen,
-            Some(Err(fault)) => return self.say(Tone::Bad, fault.to_string(), None),
+            Some(Err(fault)) => {
+                self.ui.wish = None;
+                return self.say(Tone::Bad, fault.to_string(), None);
+            }
             None => {
+                self.ui.wish = None;
                 self.past = None;
                 return Ok(());
             }

@@ -266,6 +266,12 @@ fn what_differs_is_found_and_repaired_and_a_way_back_leaves_nothing() {
 
     assert_eq!(live.call(&["stop", "shop"]).code, 0);
     assert_eq!(live.status()["engine"]["state"], "parked");
+    let text = live.call(&["status"]).out;
+    let waits = "nothing keeps the sides in step until an engine runs again";
+    assert!(
+        text.contains(waits) && text.contains("  was equal"),
+        "{text}"
+    );
     let nobody = live.call(&["send", "shop", "pause"]);
     assert_eq!(nobody.code, 3, "{}", nobody.err);
     assert!(
@@ -316,6 +322,15 @@ fn what_differs_is_found_and_repaired_and_a_way_back_leaves_nothing() {
         "{}",
         abort.out
     );
+    // At once, while the engine still lets consoles look: it neither runs nor can be attached to any more.
+    for again in [live.call(&["run", "--no-console"]), live.call(&["attach"])] {
+        assert_eq!(again.code, 2, "{}", again.err);
+        assert!(
+            again.err.contains("shop has ended (rolled-back)"),
+            "{}",
+            again.err
+        );
+    }
     assert_eq!((live.objects("old.db"), live.objects("new.db")), (0, 0));
     let clean = live.call(&["clean"]);
     assert_eq!(clean.code, 0);
@@ -326,10 +341,40 @@ fn what_differs_is_found_and_repaired_and_a_way_back_leaves_nothing() {
         "{}",
         clean.out
     );
-    live.until("ended", |status| status["engine"]["state"] != "running");
+    live.until("ended", |status| status["engine"]["state"] == "ended");
     let text = live.call(&["status", "shop"]).out;
-    assert!(text.contains("ended (was pid"), "{text}");
+    let left = "given up: nothing of tidegate's is left on either side; \
+                the rows that were copied stay on the target, no longer kept in step";
+    for words in [
+        "ended (was pid",
+        left,
+        "of rows were equal when last compared",
+        "nothing keeps the sides in step any more",
+    ] {
+        assert!(text.contains(words), "no \"{words}\" in {text}");
+    }
     assert!(!text.contains("for resuming"), "{text}");
+    let list = live.call(&["list"]).out;
+    assert!(
+        list.starts_with(&format!("shop   rolled-back   engine ended   {left}")),
+        "{list}"
+    );
+    let report = live.call(&["report", "shop"]).out;
+    assert!(
+        report.contains(&format!("the migration has ended, {left}")),
+        "{report}"
+    );
+    assert_eq!(
+        report.matches("everything is kept for resuming").count(),
+        1,
+        "{report}"
+    );
+    let log = std::fs::read_to_string(live.place.path("state/tidegate/shop/engine.log")).unwrap();
+    let last = log.rsplit(" phase rolled-back").next().unwrap();
+    assert!(last.contains(left) && !last.contains("equal "), "{last}");
+    let nobody = live.call(&["send", "shop", "pause"]);
+    assert_eq!(nobody.code, 3);
+    assert!(!nobody.err.contains("tidegate run"), "{}", nobody.err);
 }
 
 #[test]

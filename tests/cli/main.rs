@@ -468,7 +468,10 @@ fn init_writes_a_config_that_checks_and_never_overwrites() {
 #[test]
 fn check_tells_what_blocks_and_its_sql_can_be_run() {
     let place = Place::new();
-    place.database("a.db", SHOP);
+    let shop = format!(
+        "{SHOP} create table tickets(id integer primary key autoincrement); insert into tickets values (20005)"
+    );
+    place.database("a.db", &shop);
     let b = place.database(
         "b.db",
         "create table orders(id integer primary key); insert into orders values (1)",
@@ -497,6 +500,10 @@ fn check_tells_what_blocks_and_its_sql_can_be_run() {
     assert!(profile.out.contains("5,000 real"), "{}", profile.out);
 
     let sql = place.call(&["check", "-c", "t.toml", "--sql"]).out;
+    let counter =
+        "UPDATE sqlite_sequence SET seq = 20005 WHERE name = 'tickets' AND seq < 20005;\n";
+    assert!(sql.contains(counter), "{sql}");
+    assert!(!sql.lines().any(|line| line == ";"), "{sql}");
     let (mut source, mut target) = (String::new(), String::new());
     for part in sql.split("\n-- ").skip(1) {
         let (title, statements) = part.split_once('\n').unwrap();
@@ -516,7 +523,7 @@ fn check_tells_what_blocks_and_its_sql_can_be_run() {
         conn.query_row(count, [], |row| row.get::<_, i64>(0))
             .unwrap()
     };
-    assert!(try_out(SHOP, &source) > 1);
+    assert!(try_out(&shop, &source) > 1);
     assert!(try_out("", &target) > 1);
 }
 

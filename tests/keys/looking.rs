@@ -410,11 +410,13 @@ fn replay_steps_plays_and_returns() {
         marks: Vec::new(),
     };
     let began = replay.tick;
-    desk.tell(Msg::Past(Some(replay)));
+    desk.tell(Msg::Past(Some(replay.clone())));
     assert!(!desk.ui.replay.as_ref().unwrap().marks.is_empty());
     desk.effects.clear();
     desk.press("<Left>");
     assert!(matches!(desk.effects[..], [Effect::Seek(To::Record(s))] if s < seq));
+    // It plays on from what is shown by then.
+    desk.tell(Msg::Past(Some(replay)));
     desk.effects.clear();
     desk.press("s ");
     assert_eq!(desk.ui.replay.as_ref().unwrap().speed, 10);
@@ -430,6 +432,43 @@ fn replay_steps_plays_and_returns() {
     assert!(desk.ui.replay.is_none());
     desk.press("<End>");
     assert_eq!(desk.ui.timeline.seq, None, "End is the last line again");
+}
+
+/// Keys may be faster than the journal is folded: each step counts from the one before it, not from what is shown.
+#[test]
+fn as_many_steps_are_gone_as_keys_were_pressed() {
+    let mut desk = Desk::of(Story::copying());
+    let state = desk.story.state.clone();
+    let seqs: Vec<_> = state.timeline.iter().map(|l| l.seq).collect();
+    let to = |n: usize| Effect::Seek(To::Record(seqs[n]));
+    desk.press("6<Left><Left><Left>");
+    let last = seqs.iter().filter(|seq| **seq < state.seq).count() - 1;
+    assert_eq!(desk.effects, [to(last), to(last - 1), to(last - 2)]);
+
+    desk.effects.clear();
+    let at = seqs.len() / 2;
+    let line = &state.timeline[at];
+    let replay = Replay {
+        seq: line.seq,
+        last: state.seq,
+        tick: line.tick,
+        last_tick: state.tick,
+        speed: 1,
+        live: true,
+        ..Replay::default()
+    };
+    desk.tell(Msg::Past(Some(replay.clone())));
+    desk.press("<Right><Right><Right><Left>");
+    assert_eq!(
+        desk.effects,
+        [to(at + 1), to(at + 2), to(at + 3), to(at + 2)]
+    );
+
+    // Once it is shown, steps count from there.
+    desk.effects.clear();
+    desk.tell(Msg::Past(Some(replay)));
+    desk.press("<Left>");
+    assert_eq!(desk.effects, [to(at - 1)]);
 }
 
 #[test]

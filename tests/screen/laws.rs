@@ -8,6 +8,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 use ratatui::style::Color;
 use std::sync::LazyLock;
+use tidegate::demo::scenario::Scenario;
 use tidegate::domain::command::Drifted;
 use tidegate::domain::id::{ChunkId, Seq, TableId};
 use tidegate::domain::key::{Collation, Key};
@@ -273,6 +274,30 @@ fn the_header_answers_on_every_screen() {
 }
 
 /// Wherever two states look different in colour, they look different without.
+#[test]
+fn a_caption_is_read_whole_on_80_columns() {
+    let story = Story::called("demo");
+    for name in Scenario::names() {
+        for step in Scenario::load(name).unwrap().steps {
+            let Some(caption) = step.caption else {
+                continue;
+            };
+            let caption = caption
+                .replace("{differ}", "99999")
+                .replace("{lag}", "99.9 s");
+            let overlay = Overlay {
+                caption: vec![caption.clone()],
+                offer: step.key,
+                demo: true,
+                ..Overlay::default()
+            };
+            let camera = Camera::new(80, 24).with(|ui| ui.overlay = Some(overlay));
+            let drawn = camera.text(&story);
+            assert!(drawn.contains(&caption), "{name}: {caption:?} in\n{drawn}");
+        }
+    }
+}
+
 #[test]
 fn colour_is_never_the_only_carrier() {
     let mut compared = 0;

@@ -174,7 +174,7 @@ fn renamed_sequence(plan: &Plan, ddl: &Ddl) -> String {
         .find(|table| table.source == ddl.name && table.source != table.target);
     match (ddl.kind.as_str(), renamed) {
         (SEQUENCE, Some(table)) => {
-            let value = ddl.sql.rsplit("-- ").next().unwrap_or("0");
+            let value = ddl.sql.rsplit("AND seq < ").next().unwrap_or("0");
             sequence_sql(&table.target, value.trim().parse().unwrap_or(0))
         }
         _ => ddl.sql.clone(),
@@ -182,12 +182,12 @@ fn renamed_sequence(plan: &Plan, ddl: &Ddl) -> String {
 }
 
 /// Raises a table's AUTOINCREMENT counter to at least `value`: an id that was given once is never given again, even when its
-/// row is gone. The counter's last value also stands in the comment at the end.
+/// row is gone. The value stands at the end, where it is read again.
 pub(super) fn sequence_sql(table: &str, value: i64) -> String {
     let name = super::ddl::quote_text(table);
     format!(
         "INSERT INTO sqlite_sequence(name, seq) SELECT {name}, 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = {name}); \
-         UPDATE sqlite_sequence SET seq = {value} WHERE name = {name} AND seq < {value} -- {value}"
+         UPDATE sqlite_sequence SET seq = {value} WHERE name = {name} AND seq < {value}"
     )
 }
 

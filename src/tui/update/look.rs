@@ -124,7 +124,7 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
         Act::Suspend => effects.push(Effect::Suspend),
         Act::Quit => quit(ui, effects),
         Act::Play | Act::Speed | Act::Live | Act::MinuteBack | Act::MinuteOn => {
-            past::control(ui, act, effects);
+            past::control(ui, scene, act, effects);
         }
         Act::ShowKeys => {
             let lines = crate::tui::help::keys_report(ui);

@@ -189,6 +189,11 @@ pub fn update(ui: &mut Ui, scene: Scene, msg: Msg) -> Vec<Effect> {
         Msg::Said(notice) => keep(ui, notice),
     }
     asks::wanted(ui, scene, &mut effects);
+    for effect in &effects {
+        if let Effect::Seek(to) = effect {
+            ui.wish = Some(*to);
+        }
+    }
     effects
 }
 

@@ -4,6 +4,7 @@ use super::go::marks;
 use super::{Effect, Scene, To, say};
 use crate::domain::id::Seq;
 use crate::domain::unit::{Span, Tick};
+use crate::state::timeline::Line;
 use crate::tui::commands::Act;
 use crate::tui::model::{Replay, Screen, Tone, Ui};
 
@@ -11,21 +12,34 @@ const MINUTE: Span = Span::seconds(60);
 /// Marks along the bar that are kept; the Timeline holds the rest.
 const MARKS: usize = 500;
 
-/// The next line of the Timeline, or the one before: shown as it was then.
+/// The next line of the Timeline, or the one before: shown as it was then. Counted from where the last step led, shown
+/// already or not: as many steps are gone as keys were pressed.
 pub(super) fn step(ui: &mut Ui, scene: Scene, forward: bool, effects: &mut Vec<Effect>) {
-    let here = ui.replay.as_ref().map_or(scene.live.seq, |r| r.seq);
+    let here = match ui.wish {
+        Some(wish) => wish,
+        None => To::Record(ui.replay.as_ref().map_or(scene.live.seq, |r| r.seq)),
+    };
+    let after = |l: &&Line| match here {
+        To::Record(seq) => l.seq > seq,
+        To::Moment(tick) => l.tick > tick,
+        To::Now => false,
+    };
+    let before = |l: &&Line| match here {
+        To::Record(seq) => l.seq < seq,
+        To::Moment(tick) => l.tick < tick,
+        To::Now => true,
+    };
     let lines = &scene.live.timeline;
     let to = if forward {
-        lines.iter().find(|l| l.seq > here).map(|l| l.seq)
+        lines.iter().find(after)
     } else {
-        let before = lines.iter().rev().find(|l| l.seq < here);
-        before.map(|l| l.seq)
+        lines.iter().rev().find(before)
     };
-    match to {
+    match to.map(|l| l.seq) {
         Some(seq) => seek(ui, To::Record(seq), effects),
         None if forward => match &ui.replay {
             Some(replay) if replay.live => effects.push(Effect::Seek(To::Now)),
-            Some(replay) if replay.seq < replay.last => {
+            Some(replay) if here != To::Record(replay.last) => {
                 let last = replay.last;
                 seek(ui, To::Record(last), effects);
             }
@@ -42,15 +56,23 @@ fn seek(ui: &mut Ui, to: To, effects: &mut Vec<Effect>) {
     effects.push(Effect::Seek(to));
 }
 
-pub(super) fn control(ui: &mut Ui, act: Act, effects: &mut Vec<Effect>) {
+pub(super) fn control(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Effect>) {
     let now = ui.now.run;
     let Some(replay) = &mut ui.replay else {
         return;
     };
+    let here = match ui.wish {
+        Some(To::Moment(tick)) => tick,
+        Some(To::Record(seq)) => {
+            let line = scene.live.timeline.iter().find(|l| l.seq == seq);
+            line.map_or(replay.tick, |l| l.tick)
+        }
+        Some(To::Now) | None => replay.tick,
+    };
     match act {
         Act::Play => {
             replay.playing = !replay.playing;
-            replay.from = (now, replay.tick);
+            replay.from = (now, here);
             if replay.playing && replay.seq >= replay.last {
                 replay.playing = false;
                 say(ui, Tone::Faint, "this is the end of the record");
@@ -62,15 +84,15 @@ pub(super) fn control(ui: &mut Ui, act: Act, effects: &mut Vec<Effect>) {
                 10 => 60,
                 _ => 1,
             };
-            replay.from = (now, replay.tick);
+            replay.from = (now, here);
         }
         Act::MinuteBack => {
-            let to = Tick(replay.tick.0.saturating_sub(MINUTE.0));
+            let to = Tick(here.0.saturating_sub(MINUTE.0));
             replay.from = (now, to);
             effects.push(Effect::Seek(To::Moment(to)));
         }
         Act::MinuteOn => {
-            let to = replay.tick.plus(MINUTE).min(replay.last_tick);
+            let to = here.plus(MINUTE).min(replay.last_tick);
             replay.from = (now, to);
             effects.push(Effect::Seek(To::Moment(to)));
         }
@@ -103,6 +125,7 @@ pub(super) fn play(ui: &mut Ui, effects: &mut Vec<Effect>) {
 
 /// Another time is shown now.
 pub(super) fn shown(ui: &mut Ui, scene: Scene, replay: Option<Replay>) {
+    ui.wish = None;
     let Some(mut replay) = replay else {
         if ui.replay.take().is_some() {
             ui.timeline.seq = None;

@@ -269,6 +269,14 @@ fn equal(p: &Scene) -> Part {
     } else {
         vec![]
     };
+    if !state.keeps_in_step() {
+        let was = [
+            one(Role::Muted, format!("was equal {}", words::percent(part))),
+            differ,
+        ]
+        .concat();
+        return Part::new(6, was).at_least(20);
+    }
     let with = |tail: &[Piece]| [&[label.clone(), value.clone()], differ.as_slice(), tail].concat();
     Part::new(6, with(&[(age_role, age.clone())]))
         .or(with(&[(age_role, age.replace(" oldest", ""))]))

@@ -102,6 +102,10 @@ fn second(s: &Scene, width: usize) -> Line<'static> {
 fn third(s: &Scene, width: usize) -> Line<'static> {
     let drift = s.state.drift();
     let equal = words::percent(s.state.equal_part());
+    let is = match s.state.keeps_in_step() {
+        true => "equal ",
+        false => "was equal ",
+    };
     let differ = if drift.confirmed > 0 {
         vec![(
             Role::Differs,
@@ -123,7 +127,7 @@ fn third(s: &Scene, width: usize) -> Line<'static> {
                 (Role::Text, words::span(s.state.sample.lag)),
             ],
         ),
-        Part::new(1, vec![(Role::Muted, "equal ".into()), (Role::Text, equal)]).or(vec![]),
+        Part::new(1, vec![(Role::Muted, is.into()), (Role::Text, equal)]).or(vec![]),
     ];
     strip(s.theme, width, &parts)
 }

@@ -63,6 +63,7 @@ pub fn rows(n: Rows) -> String {
 /// What an engine that can't be heard does, as far as is known.
 pub fn without_us(state: &Migration) -> &'static str {
     match &state.engine {
+        _ if state.over() => "has ended",
         Some(engine) if !engine.running => "was parked",
         _ => "runs on by itself",
     }

@@ -175,7 +175,11 @@ pub fn presence(s: &Scene, width: usize) -> Vec<Line<'static>> {
         lines.push(Row::new(s.theme, width).muted(" nobody is attached").line());
     }
     if let Some(engine) = &s.state.engine {
-        let runs = if engine.running { "runs" } else { "parked" };
+        let runs = match (engine.running, s.state.over()) {
+            (_, true) => "ended",
+            (true, false) => "runs",
+            (false, false) => "parked",
+        };
         let memory = s
             .state
             .sample

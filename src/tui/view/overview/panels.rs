@@ -299,13 +299,7 @@ pub fn target(s: &Scene, width: usize) -> Panel {
 
 /// What is left of ours on a side once it is over, as its catalog said.
 fn left_behind(s: &Scene, width: usize, side: Side) -> Vec<Line<'static>> {
-    let left: Vec<&str> = s
-        .state
-        .removed
-        .iter()
-        .filter(|(at, ..)| *at == side)
-        .flat_map(|(_, _, left)| left.iter().map(String::as_str))
-        .collect();
+    let left = s.state.left_behind(side);
     let (role, words) = if left.is_empty() {
         (Role::Ok, "nothing of ours left".to_string())
     } else {

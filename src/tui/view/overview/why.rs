@@ -3,6 +3,7 @@
 use super::panels::{Panel, panel};
 use crate::domain::event::{PauseReason, Phase};
 use crate::domain::id::Who;
+use crate::domain::plan::Side;
 use crate::domain::unit::Span;
 use crate::state::conditions::{self, FINISH_MADE};
 use crate::state::migration::Pause;
@@ -47,7 +48,8 @@ pub fn why(s: &Scene, width: usize) -> Panel {
             Phase::Final => "the target owns the data",
             _ => "the source owns the data",
         };
-        let gone = state.removed.iter().all(|(_, _, left)| left.is_empty());
+        let sides = [Side::Source, Side::Target];
+        let gone = sides.iter().all(|s| state.left_behind(*s).is_empty());
         let ours = if gone {
             "everything of ours is gone"
         } else {
