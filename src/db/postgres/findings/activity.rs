@@ -12,10 +12,29 @@ pub(super) async fn findings(
     let mut found = Vec::new();
     if about.source() {
         found.extend(old(conn, about).await?);
+        found.extend(hidden(conn, about).await?);
         found.extend(others(conn, about).await?);
     }
     found.extend(prepared(conn, about).await?);
     Ok(found)
+}
+
+/// What others do is shown to some roles only; to all others it looks as if nothing happened.
+async fn hidden(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
+    let may: bool = sqlx::query_scalar("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")
+        .fetch_one(conn)
+        .await?;
+    Ok((!may).then(|| Finding {
+        evidence: format!("{} is no member of pg_read_all_stats", about.role),
+        remedy: "let it see them; without that nothing is said of old transactions, slots' readers and standbys".to_owned(),
+        sql: vec![format!("GRANT pg_monitor TO {}", names::quote(&about.role))],
+        ..finding(
+            about.place,
+            "ACTIVITY-HIDDEN",
+            Stage::KnowBefore,
+            format!("{} can't see what other sessions of the source do", about.role),
+        )
+    }))
 }
 
 /// A slot begins when every transaction that was writing has ended, in whichever database of the server.
@@ -24,7 +43,7 @@ async fn old(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<
         "SELECT a.pid, concat('pid ', a.pid, ' ', coalesce(nullif(a.application_name, ''), '(no application name)'), ', ', a.usename, ' in ', \
            a.datname, ', ', a.state, ', ', justify_interval(date_trunc('second', now() - a.xact_start))) \
          FROM pg_stat_activity a WHERE a.xact_start < now() - interval '1 minute' AND a.pid <> pg_backend_pid() \
-           AND (a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL) AND a.backend_type = 'client backend' ORDER BY a.xact_start",
+           AND a.backend_xid IS NOT NULL AND a.backend_type = 'client backend' ORDER BY a.xact_start",
     )
     .fetch_all(conn)
     .await?;

@@ -84,6 +84,10 @@ async fn a_role_without_rights_gets_the_statements_that_help() {
         Some("public.hidden")
     );
     assert!(one(&source, "NOT-CARRIED").evidence.contains("policy p"));
+    assert_eq!(
+        one(&source, "ACTIVITY-HIDDEN").sql,
+        [format!("GRANT pg_monitor TO \"{role}\"")]
+    );
     let target = found(&server_as(&base.url, &role, Side::Target), &plan(&all)).await;
     let silent = one(&target, "TRIGGERS-FIRE");
     assert!(silent.evidence.contains("child_t_fkey"), "{silent:?}");
