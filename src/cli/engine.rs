@@ -95,7 +95,8 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     );
     let signals = heed_signals(started.stop.clone());
     let mut done = started.done;
-    let mut interrupted = false;
+    // What was heeded, once: whether it was a person's interrupt.
+    let mut heeded = None;
     let result = {
         tokio::pin!(followed, signals);
         loop {
@@ -106,7 +107,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
                     tracing::warn!(error = %fault, "progress lines end here");
                     break (&mut done).await;
                 },
-                by_hand = &mut signals, if !interrupted => interrupted = by_hand,
+                by_hand = &mut signals, if heeded.is_none() => heeded = Some(by_hand),
             }
         }
     };
@@ -114,7 +115,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let _ = std::fs::remove_file(dir.pid());
     let exit = result.map_err(|cause| super::world::own("the engine broke", cause))??;
     world.aside(&last_words(exit, &planned));
-    if interrupted {
+    if heeded == Some(true) {
         return Err(Fault::new(
             Kind::Interrupted,
             format!(

@@ -7,7 +7,7 @@
 //! replicas, for which these triggers don't fire.
 
 use super::connect::{Server, Session};
-use super::names::{literal, qualified};
+use super::names::qualified;
 use super::place::OrFault;
 use super::sql::name_on;
 use super::transact::commit;
@@ -269,14 +269,4 @@ async fn move_to(session: &mut Session, open: bool, epoch: u64, doing: &str) -> 
             session.run(&update, doing).await
         }
     }
-}
-
-/// What a message names a table with, for the guards that are removed.
-pub(super) fn drop_guard(table: &str) -> String {
-    format!("DROP TRIGGER IF EXISTS {GUARD} ON {table}")
-}
-
-/// Whether a name is that of a guard; as a literal.
-pub(super) fn guard_literal() -> String {
-    literal(GUARD)
 }

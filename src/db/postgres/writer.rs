@@ -78,14 +78,14 @@ async fn writing(server: &Server) -> Result<Session> {
 #[async_trait]
 impl Writer for PgWriter {
     async fn ledger(&self) -> Result<Ledger> {
-        let mut session = self.server.session().await?;
+        let mut session = writing(&self.server).await?;
         let ledger = ledger::read(&mut session, &self.tables.plan).await?;
         session.rest();
         Ok(ledger)
     }
 
     async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>> {
-        let mut session = self.server.session().await?;
+        let mut session = writing(&self.server).await?;
         let landed = ledger::landed(&mut session, &self.tables.plan, table, from).await?;
         session.rest();
         Ok(landed)
@@ -122,7 +122,7 @@ impl Writer for PgWriter {
     }
 
     async fn durable(&self) -> Result<Position> {
-        let mut session = self.server.session().await?;
+        let mut session = writing(&self.server).await?;
         let applied = ledger::applied(&mut session).await?;
         session.rest();
         Ok(applied.unwrap_or(Position::START))
