@@ -15,8 +15,9 @@ use crate::domain::change::{Change, Image, merge};
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
-use crate::domain::value::Row;
+use crate::domain::value::{Row, Value};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// The statements of the batch's tables, and what each of them is to do.
@@ -31,8 +32,8 @@ pub(super) async fn apply(
     let log = || batch.log.iter().flat_map(|txn| &txn.changes);
     let mut made = Made::new();
     for change in batch.net.iter().chain(log()) {
-        if !made.contains_key(&change.table) {
-            made.insert(change.table, tables.get(session, change.table).await?);
+        if let Entry::Vacant(vacant) = made.entry(change.table) {
+            vacant.insert(tables.get(session, change.table).await?);
         }
     }
     let net: Vec<&Change> = batch.net.iter().collect();
@@ -77,6 +78,9 @@ async fn in_order(session: &mut Session, made: &Made, log: &[&Change]) -> Result
     Ok(applied)
 }
 
+/// The key of a row, and those of its cells that are given.
+type Partial<'a> = (&'a Key, &'a [Option<Value>]);
+
 /// Changes of one table, by what they need.
 #[derive(Default)]
 struct Sorted<'a> {
@@ -84,7 +88,7 @@ struct Sorted<'a> {
     put: Vec<&'a Row>,
     updated: Vec<(&'a Key, &'a Row)>,
     /// By which cells are given.
-    partial: BTreeMap<Vec<usize>, Vec<(&'a Key, &'a [Option<crate::domain::value::Value>])>>,
+    partial: BTreeMap<Vec<usize>, Vec<Partial<'a>>>,
 }
 
 fn sorted<'a>(net: &[&'a Change]) -> BTreeMap<TableId, Sorted<'a>> {

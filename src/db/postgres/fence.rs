@@ -59,6 +59,7 @@ impl StartFence {
     }
 
     /// Where reads stand now.
+    #[cfg(test)]
     pub(super) fn now(&self) -> Fenced {
         self.0.borrow().1
     }
