@@ -8,6 +8,7 @@
 
 pub mod canon;
 pub mod postgres;
+mod refused;
 pub mod sim;
 pub mod sqlite;
 

@@ -2,6 +2,7 @@
 
 use super::key::{Bound, Collation, Key};
 use super::packed::Packed;
+use super::plan::Side;
 use super::value::Value;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,14 @@ impl Table {
         match &self.mode {
             Mode::Live(key) => Some(key),
             Mode::LeftOut(_) => None,
+        }
+    }
+
+    /// The name it has on a side.
+    pub fn name_on(&self, side: Side) -> &str {
+        match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
         }
     }
 

@@ -9,10 +9,9 @@
 use super::connect::{Server, Session};
 use super::names::qualified;
 use super::place::OrFault;
-use super::sql::name_on;
 use super::transact::commit;
-use crate::db::{Gate, GateState};
-use crate::domain::fault::{Fault, Kind, Outcome, Result};
+use crate::db::{Gate, GateState, refused};
+use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::Object;
 use crate::domain::plan::{Plan, Side};
 use crate::domain::position::Position;
@@ -49,7 +48,7 @@ pub(super) fn guards(plan: &Plan, side: Side, epoch: u64) -> Vec<(String, Object
         .iter()
         .filter(|table| table.key().is_some())
         .map(|table| {
-            let name = name_on(table, side);
+            let name = table.name_on(side);
             let from = qualified(name);
             let sql = format!(
                 "CREATE TRIGGER {GUARD} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {from} \
@@ -200,7 +199,7 @@ pub(super) async fn read(
     let unguarded = plan
         .ids()
         .filter(|(_, table)| table.key().is_some())
-        .filter(|(_, table)| !guarded.contains(&qualified(name_on(table, side))))
+        .filter(|(_, table)| !guarded.contains(&qualified(table.name_on(side))))
         .map(|(id, _)| id)
         .collect();
     Ok(Some(GateState {
@@ -216,7 +215,7 @@ async fn there(session: &mut Session, plan: &Plan) -> Result<BTreeSet<String>> {
     let names: Vec<String> = plan
         .tables
         .iter()
-        .map(|table| qualified(name_on(table, place.side)))
+        .map(|table| qualified(table.name_on(place.side)))
         .collect();
     let found: Vec<(String,)> = sqlx::query_as(
         "SELECT name FROM unnest($1::text[]) AS name WHERE pg_catalog.to_regclass(name) IS NOT NULL",
@@ -250,21 +249,10 @@ async fn row(session: &mut Session) -> Result<Option<(bool, u64)>> {
 /// Writes the row, unless a newer move was made already.
 async fn move_to(session: &mut Session, open: bool, epoch: u64, doing: &str) -> Result<()> {
     let place = session.shared_place();
-    match row(session).await? {
+    let there = row(session).await?;
+    match refused::gate_move(&place, there, open, epoch) {
+        Some(fault) => Err(fault),
         None => {
-            Err(Fault::new(Kind::Blocked, format!("there is no gate in {place}")).code("NO-GATE"))
-        }
-        Some((there, at)) if at > epoch || (at == epoch && there != open && at != 0) => {
-            Err(Fault::new(
-                Kind::Refused,
-                format!(
-                    "the gate of {place} has moved on to epoch {at}, and was asked for {epoch}"
-                ),
-            )
-            .code("EPOCH-BACK")
-            .hint("another engine moved it: read both gates again"))
-        }
-        Some(_) => {
             let update = format!("UPDATE tidegate.gate SET open = {open}, epoch = {epoch}");
             session.run(&update, doing).await
         }

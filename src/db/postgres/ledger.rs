@@ -9,7 +9,7 @@
 
 use super::connect::Session;
 use super::place::{OrFault, Place};
-use crate::db::{ChunkMark, Ledger};
+use crate::db::{ChunkMark, Ledger, refused};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId, Token};
 use crate::domain::key::{Bound, Range};
@@ -58,7 +58,7 @@ pub(super) async fn owned(session: &mut Session, plan: &Plan) -> Result<()> {
     if owner.as_deref() == Some(plan.name.as_str()) {
         Ok(())
     } else {
-        Err(not_ours(&place, owner.as_deref()))
+        Err(refused::not_ours(&place, owner.as_deref()))
     }
 }
 
@@ -72,30 +72,6 @@ pub(super) async fn take(session: &mut Session, plan: &Plan) -> Result<Token> {
             .await
             .or_fault(&place, "take the lease on the ledger")?;
     Ok(Token(token.cast_unsigned()))
-}
-
-fn not_ours(place: &Place, owner: Option<&str>) -> Fault {
-    match owner {
-        None => Fault::new(Kind::Blocked, format!("there is no ledger in {place}"))
-            .code("NO-LEDGER")
-            .hint("it is made when the migration starts; if it was there, somebody removed it"),
-        Some(owner) => Fault::new(
-            Kind::Blocked,
-            format!("{place} belongs to another migration, \"{owner}\""),
-        )
-        .code("OTHER-MIGRATION")
-        .hint("finish or abort that one, or run `tidegate clean` if it is lost"),
-    }
-}
-
-/// The lease was lost: another engine holds a newer token. Nothing more can be written with this one.
-pub(super) fn lease_lost(place: &Place) -> Fault {
-    Fault::new(
-        Kind::Refused,
-        format!("another engine has taken over the migration's lease on {place}"),
-    )
-    .code("LEASE-LOST")
-    .hint("this engine stops; attach to the other one")
 }
 
 /// Where things stand, once nobody writes under any lease any more: the lock waits for them.
@@ -210,18 +186,9 @@ fn number(no: i64) -> u32 {
 fn position(text: &str, place: &Place) -> Result<Position> {
     text.parse()
         .map(Position)
-        .map_err(|error| unreadable(place).cause(error))
+        .map_err(|error| refused::unreadable_ledger(place).cause(error))
 }
 
 fn bound(text: &str, place: &Place) -> Result<Bound> {
-    serde_json::from_str(text).map_err(|error| unreadable(place).cause(error))
-}
-
-fn unreadable(place: &Place) -> Fault {
-    Fault::new(
-        Kind::InDoubt,
-        format!("the ledger in {place} can't be read"),
-    )
-    .code("LEDGER-UNREADABLE")
-    .hint("somebody else wrote into it; compare both sides before going on")
+    serde_json::from_str(text).map_err(|error| refused::unreadable_ledger(place).cause(error))
 }

@@ -5,7 +5,8 @@
 
 use super::cell;
 use super::names::literal;
-use crate::domain::fault::{Fault, Kind, Result};
+use crate::db::refused;
+use crate::domain::fault::Result;
 use crate::domain::value::Value;
 
 /// The query with its parameters filled in.
@@ -44,13 +45,7 @@ pub(super) fn filled(sql: &str, params: &[Value]) -> Result<String> {
     if highest == params.len() {
         return Ok(out);
     }
-    Err(Fault::new(
-        Kind::Usage,
-        format!(
-            "the query has {highest} parameters and was given {}",
-            params.len()
-        ),
-    ))
+    Err(refused::parameters(highest, params.len()))
 }
 
 /// Bytes up to and with the closing quote; a doubled one is two of these in a row.

@@ -6,7 +6,6 @@ use super::ledger::{self, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW};
 use super::names::{self, PREFIX, SCHEMA, literal, qualified, quote};
 use super::place::OrFault;
 use super::slot;
-use super::sql::name_on;
 use super::transact::commit;
 use crate::db::Part;
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
@@ -62,7 +61,7 @@ fn create_publication(side: Side, plan: &Plan) -> String {
         .tables
         .iter()
         .filter(|table| table.key().is_some())
-        .map(|table| qualified(name_on(table, side)))
+        .map(|table| qualified(table.name_on(side)))
         .collect();
     format!(
         "CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)",

@@ -1,5 +1,6 @@
 //! Where a database lies, and how its errors are told: one sentence, PostgreSQL's own words as the cause, what to try.
 
+use crate::db::refused;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use sqlx::postgres::PgDatabaseError;
@@ -18,9 +19,6 @@ impl fmt::Display for Place {
         write!(f, "the {} {}", self.side.label(), self.label)
     }
 }
-
-/// A constraint that a row ran into: the code that parks a table.
-pub(super) const PARKED: &str = "PARKED";
 
 impl Place {
     /// Says that `doing` failed here.
@@ -140,7 +138,7 @@ impl Place {
                 ),
                 "23" => (
                     Kind::Blocked,
-                    PARKED,
+                    refused::PARKED,
                     "compare that constraint's definition on both sides, and the rows it names",
                 ),
                 "58" | "XX" => (
@@ -155,13 +153,7 @@ impl Place {
 
     /// The stream does not hold every change since a position.
     pub(super) fn capture_lost(&self, cause: impl fmt::Display) -> Fault {
-        Fault::new(
-            Kind::Blocked,
-            format!("the capture on {self} no longer holds every change since the last position"),
-        )
-        .code("CAPTURE-LOST")
-        .cause(cause)
-        .hint("what was copied can't be continued from here: abort, and copy again")
+        refused::capture_lost(self, cause)
     }
 }
 

@@ -16,14 +16,6 @@ use crate::domain::value::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The name a table has on a side.
-pub(super) fn name_on(table: &Table, side: Side) -> &str {
-    match side {
-        Side::Source => &table.source,
-        Side::Target => &table.target,
-    }
-}
-
 /// One column, as it is on this side.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
@@ -98,7 +90,7 @@ impl TableSql {
                 let what = format!("table {id} of the plan is not moved live");
                 Fault::new(Kind::Usage, what)
             })?;
-        let name = name_on(table, side);
+        let name = table.name_on(side);
         let from = qualified(name);
         let place = session.shared_place();
         let found = sqlx::query_as(

@@ -1,9 +1,9 @@
 //! The frame of every write: under the lease, whole or not at all, with an honest outcome.
 
 use super::connect::Session;
-use super::ledger::lease_lost;
 use super::place::{OrFault, in_the_way};
-use crate::domain::fault::{Fault, Kind, Outcome, Result};
+use crate::db::refused;
+use crate::domain::fault::{Fault, Outcome, Result};
 use crate::domain::id::Token;
 use crate::domain::position::Position;
 
@@ -83,21 +83,17 @@ pub(super) async fn begin(
     if held {
         Ok(())
     } else {
-        Err(lease_lost(&place))
+        Err(refused::lease_lost(&place))
     }
 }
 
 fn not_back(session: &Session, before: &str, position: Position) -> Result<()> {
     match before.parse::<u128>() {
-        Ok(there) if position.0 < there => Err(Fault::new(
-            Kind::Refused,
-            format!(
-                "{} holds changes up to {}, and was given older ones up to {position}",
-                session.place(),
-                Position(there)
-            ),
-        )
-        .code("POSITION-BACK")),
+        Ok(there) if position.0 < there => Err(refused::position_back(
+            session.place(),
+            Position(there),
+            position,
+        )),
         _ => Ok(()),
     }
 }

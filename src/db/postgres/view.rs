@@ -7,7 +7,7 @@ use super::names::{MARKER, literal};
 use super::place::{OrFault, state};
 use super::sql::Tables;
 use crate::db::canon::RowHasher;
-use crate::db::{Read, ResultSet, View};
+use crate::db::{Read, ResultSet, View, refused};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{Nonce, TableId};
 use crate::domain::key::{Bound, Key, Pick, Range};
@@ -377,14 +377,7 @@ impl View for PgView {
     }
 
     async fn query(&mut self, sql: &str, params: &[Value], limit: u32) -> Result<ResultSet> {
-        let refused = |why: &str| {
-            Fault::new(
-                Kind::Refused,
-                format!("this is not a query that only reads: {why}"),
-            )
-            .code("NOT-A-READ")
-            .hint("use one SELECT, VALUES, TABLE, WITH or EXPLAIN statement")
-        };
+        let not_a_read = |why| refused::not_a_read(why, "SELECT, VALUES, TABLE, WITH or EXPLAIN");
         let first = sql
             .split_whitespace()
             .next()
@@ -393,7 +386,7 @@ impl View for PgView {
         let first = first.split('(').next().unwrap_or_default();
         let rows = ["select", "values", "table", "with"].contains(&first);
         if !rows && first != "explain" {
-            return Err(refused("it begins with another word"));
+            return Err(not_a_read("it begins with another word"));
         }
         let sql = super::params::filled(sql, params)?;
         let sql = sql.trim_end().trim_end_matches(';');

@@ -108,7 +108,7 @@ pub(super) struct Map(Vec<Option<TableId>>);
 
 impl Map {
     pub fn of(base: &Base, plan: &Plan, side: Side) -> Self {
-        let place = |table: &Table| base.find(name_on(table, side));
+        let place = |table: &Table| base.find(table.name_on(side));
         Self(plan.tables.iter().map(place).collect())
     }
 
@@ -129,13 +129,6 @@ impl Map {
     }
 }
 
-pub(super) fn name_on(table: &Table, side: Side) -> &str {
-    match side {
-        Side::Source => &table.source,
-        Side::Target => &table.target,
-    }
-}
-
 struct SimEnd {
     sim: Arc<Sim>,
     side: Side,
@@ -151,7 +144,7 @@ impl SimEnd {
         };
         let each = |prefix: &'static str| {
             let tables = plan.tables.iter().filter(|table| table.key().is_some());
-            tables.map(move |table| format!("{prefix}{}", name_on(table, self.side)))
+            tables.map(move |table| format!("{prefix}{}", table.name_on(self.side)))
         };
         match part {
             Part::Capture => each("tidegate_capture_")

@@ -1,7 +1,7 @@
 //! Writes under a lease, with replies that may get lost.
 
 use super::base::Base;
-use super::endpoint::{Map, Sim, name_on};
+use super::endpoint::{Map, Sim};
 use super::faults::{Op, Trouble};
 use super::table::{Definition, at};
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
@@ -136,7 +136,7 @@ impl Writer for SimWriter {
         };
         let planned = self.plan.tables.iter().find(|t| t.source == ddl.name);
         if let Some(table) = planned {
-            definition.table.source = name_on(table, self.side).to_owned();
+            definition.table.source = table.name_on(self.side).to_owned();
         }
         self.sim.with(|base| {
             let there = base

@@ -14,7 +14,6 @@ use super::place::{FileId, OrFault, Place};
 use super::prune::Pruner;
 use super::reader::{Reader, Tables};
 use super::shape::fingerprint;
-use super::sql::name_on;
 use crate::db::Feed;
 use crate::domain::change::{Change, Item, Txn};
 use crate::domain::fault::{Fault, Kind, Result};
@@ -276,7 +275,7 @@ fn moved_tables(reader: &Reader, tables: &Tables, stopped: &BTreeSet<TableId>) -
         .filter(|(_, table)| {
             let now = tables
                 .catalog
-                .table(name_on(table, reader.place.side))
+                .table(table.name_on(reader.place.side))
                 .map(fingerprint);
             now.as_ref() != Some(&table.shape)
         })
@@ -291,7 +290,7 @@ pub(super) fn captured(reader: &Reader, without: &BTreeSet<TableId>) -> Vec<Capt
         .ids()
         .filter(|(id, table)| table.key().is_some() && !without.contains(id))
         .map(|(id, table)| Captured {
-            table: name_on(table, reader.place.side).to_owned(),
+            table: table.name_on(reader.place.side).to_owned(),
             id,
         })
         .collect()

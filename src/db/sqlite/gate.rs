@@ -10,10 +10,9 @@ use super::ddl::{quote_name, quote_text};
 use super::ledger::has_table;
 use super::log;
 use super::place::{OrFault, Place};
-use super::sql::name_on;
 use super::transact::immediate;
-use crate::db::{Gate, GateState};
-use crate::domain::fault::{Fault, Kind, Outcome, Result};
+use crate::db::{Gate, GateState, refused};
+use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::Object;
 use crate::domain::plan::{Plan, Side};
 use crate::domain::position::Position;
@@ -42,7 +41,7 @@ pub(super) fn guards(plan: &Plan, side: Side) -> Vec<(String, Object)> {
         .iter()
         .filter(|table| table.key().is_some())
         .flat_map(|table| {
-            let table = name_on(table, side).to_owned();
+            let table = table.name_on(side).to_owned();
             events.map(|(suffix, event)| {
                 let name = format!("{GUARD}{table}_{suffix}");
                 let told = quote_text(&format!(
@@ -157,7 +156,7 @@ pub(super) fn read(conn: &Connection, place: &Place, plan: &Plan) -> Result<Opti
     let mut unguarded = Vec::new();
     let guards = guards(plan, place.side);
     for (id, table) in plan.ids().filter(|(_, table)| table.key().is_some()) {
-        let name = name_on(table, place.side);
+        let name = table.name_on(place.side);
         for (_, guard) in guards.iter().filter(|(on, _)| on == name) {
             let there = stored(conn, &guard.name).or_fault(place, doing)?;
             if there.as_deref() != Some(&guard.sql) {
@@ -188,21 +187,10 @@ fn row(conn: &Connection) -> rusqlite::Result<Option<(bool, u64)>> {
 /// Writes the row, unless a newer move was made already.
 fn move_to(conn: &Connection, place: &Place, open: bool, epoch: u64) -> Result<()> {
     let doing = "move the gate";
-    match row(conn).or_fault(place, doing)? {
-        None => {
-            Err(Fault::new(Kind::Blocked, format!("there is no gate in {place}")).code("NO-GATE"))
-        }
-        Some((there, at)) if at > epoch || (at == epoch && there != open && at != 0) => {
-            Err(Fault::new(
-                Kind::Refused,
-                format!(
-                    "the gate of {place} has moved on to epoch {at}, and was asked for {epoch}"
-                ),
-            )
-            .code("EPOCH-BACK")
-            .hint("another engine moved it: read both gates again"))
-        }
-        Some(_) => conn
+    let there = row(conn).or_fault(place, doing)?;
+    match refused::gate_move(place, there, open, epoch) {
+        Some(fault) => Err(fault),
+        None => conn
             .execute(
                 "UPDATE tidegate_gate SET open = ?1, epoch = ?2",
                 params![open, epoch.cast_signed()],

@@ -4,7 +4,7 @@
 //! that was removed and made again never gives a token that an older engine still holds.
 
 use super::place::{OrFault, Place};
-use crate::db::{ChunkMark, Ledger};
+use crate::db::{ChunkMark, Ledger, refused};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId, Token};
 use crate::domain::key::{Bound, Range};
@@ -61,7 +61,7 @@ pub(super) fn owned(conn: &Connection, place: &Place, plan: &Plan) -> Result<()>
     if found.as_deref() == Some(plan.name.as_str()) {
         Ok(())
     } else {
-        Err(not_ours(place, found.as_deref()))
+        Err(refused::not_ours(place, found.as_deref()))
     }
 }
 
@@ -77,30 +77,6 @@ pub(super) fn take(conn: &Connection, place: &Place, plan: &Plan) -> Result<Toke
         )
         .or_fault(place, doing)?;
     Ok(Token(token.cast_unsigned()))
-}
-
-fn not_ours(place: &Place, owner: Option<&str>) -> Fault {
-    match owner {
-        None => Fault::new(Kind::Blocked, format!("there is no ledger in {place}"))
-            .code("NO-LEDGER")
-            .hint("it is made when the migration starts; if it was there, somebody removed it"),
-        Some(owner) => Fault::new(
-            Kind::Blocked,
-            format!("{place} belongs to another migration, \"{owner}\""),
-        )
-        .code("OTHER-MIGRATION")
-        .hint("finish or abort that one, or run `tidegate clean` if it is lost"),
-    }
-}
-
-/// The lease was lost: another engine holds a newer token. Nothing more can be written with this one.
-pub(super) fn lease_lost(place: &Place) -> Fault {
-    Fault::new(
-        Kind::Refused,
-        format!("another engine has taken over the migration's lease on {place}"),
-    )
-    .code("LEASE-LOST")
-    .hint("this engine stops; attach to the other one")
 }
 
 /// Where things stand.
@@ -229,20 +205,11 @@ fn text(bound: Option<&Bound>) -> Option<String> {
 }
 
 fn bound(text: &str, place: &Place) -> Result<Bound> {
-    serde_json::from_str(text).map_err(|error| unreadable(place).cause(error))
+    serde_json::from_str(text).map_err(|error| refused::unreadable_ledger(place).cause(error))
 }
 
 fn position(text: &str, place: &Place) -> Result<Position> {
     u128::from_str_radix(text, 16)
         .map(Position)
-        .map_err(|error| unreadable(place).cause(error))
-}
-
-fn unreadable(place: &Place) -> Fault {
-    Fault::new(
-        Kind::InDoubt,
-        format!("the ledger in {place} can't be read"),
-    )
-    .code("LEDGER-UNREADABLE")
-    .hint("somebody else wrote into it; compare both sides before going on")
+        .map_err(|error| refused::unreadable_ledger(place).cause(error))
 }

@@ -6,7 +6,6 @@ use super::ddl::quote_name;
 use super::gate::{self, CREATE_GATE, GATE, GUARD};
 use super::ledger::{self, CHUNK, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW, LEDGER};
 use super::place::{OrFault, Place};
-use super::sql::name_on;
 use super::transact::immediate;
 use crate::db::Part;
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
@@ -80,7 +79,7 @@ pub(super) fn plan_capture(
         .ids()
         .filter(|(_, table)| table.key().is_some())
         .map(|(id, table)| Captured {
-            table: name_on(table, place.side).to_owned(),
+            table: table.name_on(place.side).to_owned(),
             id,
         })
         .collect();

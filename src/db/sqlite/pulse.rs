@@ -7,7 +7,6 @@ use super::place::{OrFault, Place};
 use super::prune::Held;
 use super::reader::Reader;
 use super::shape::fingerprint;
-use super::sql::name_on;
 use crate::db::Pulse;
 use crate::domain::fault::Result;
 use crate::domain::position::Position;
@@ -31,7 +30,7 @@ pub(super) fn pulse(conn: &Connection, reader: &Reader, held: &Held) -> Result<P
         .plan
         .ids()
         .filter_map(|(id, table)| {
-            Some((id, fingerprint(catalog.table(name_on(table, place.side))?)))
+            Some((id, fingerprint(catalog.table(table.name_on(place.side))?)))
         })
         .collect();
     Ok(Pulse {

@@ -17,14 +17,6 @@ use crate::domain::value::Value;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// The name a table has on a side.
-pub(super) fn name_on(table: &Table, side: Side) -> &str {
-    match side {
-        Side::Source => &table.source,
-        Side::Target => &table.target,
-    }
-}
-
 /// What statements about one table are made of.
 pub(super) struct TableSql {
     plan: Arc<Plan>,
@@ -73,7 +65,7 @@ impl TableSql {
                     format!("table {id} of the plan is not moved live"),
                 )
             })?;
-        let name = name_on(table, side);
+        let name = table.name_on(side);
         let there = catalog.table(name).ok_or_else(|| {
             Fault::new(
                 Kind::Blocked,

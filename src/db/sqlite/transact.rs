@@ -1,8 +1,9 @@
 //! The frame of every write: under the lease, whole or not at all, with an honest outcome.
 
-use super::ledger::{self, lease_lost};
+use super::ledger;
 use super::place::{OrFault, Place};
-use crate::domain::fault::{Fault, Kind, Outcome, Result};
+use crate::db::refused;
+use crate::domain::fault::{Fault, Outcome, Result};
 use crate::domain::id::Token;
 use crate::domain::position::Position;
 use rusqlite::{Connection, ErrorCode, params};
@@ -30,7 +31,7 @@ pub(super) fn leased<T>(
                 .and_then(|mut s| s.execute(params![mine])),
         };
         if changed.or_fault(place, doing)? == 0 {
-            return Err(lease_lost(place));
+            return Err(refused::lease_lost(place));
         }
         act(conn)
     })
@@ -38,13 +39,7 @@ pub(super) fn leased<T>(
 
 fn not_back(conn: &Connection, place: &Place, position: Position) -> Result<()> {
     match ledger::applied(conn, place)? {
-        Some(there) if position < there => Err(Fault::new(
-            Kind::Refused,
-            format!(
-                "{place} holds changes up to {there}, and was given older ones up to {position}"
-            ),
-        )
-        .code("POSITION-BACK")),
+        Some(there) if position < there => Err(refused::position_back(place, there, position)),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use super::reader::{Reader, Tables};
 use super::sql::TableSql;
 use super::{ledger, log};
 use crate::db::canon::RowHasher;
-use crate::db::{Read, ResultSet, View};
+use crate::db::{Read, ResultSet, View, refused};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::{Bound, Key, Pick, Range};
@@ -268,39 +268,28 @@ fn query(
     params: &[Value],
     limit: u32,
 ) -> Result<ResultSet> {
-    let refused = |why: &str| {
-        Fault::new(
-            Kind::Refused,
-            format!("this is not a query that only reads: {why}"),
-        )
-        .code("NOT-A-READ")
-        .hint("use one SELECT, VALUES, WITH or EXPLAIN statement")
-    };
+    let not_a_read = |why| refused::not_a_read(why, "SELECT, VALUES, WITH or EXPLAIN");
     let doing = "run the query";
     let tokens = super::ddl::tokens(sql).unwrap_or_default();
     let first = tokens.first().and_then(|token| token.name(sql));
     let reads = ["select", "values", "with", "explain"];
     if !first.is_some_and(|word| reads.iter().any(|read| word.eq_ignore_ascii_case(read))) {
-        return Err(refused("it begins with another word"));
+        return Err(not_a_read("it begins with another word"));
     }
     let end = tokens
         .iter()
         .position(|token| token.kind == TokenKind::Punct(b';'));
     if end.is_some_and(|end| end + 1 < tokens.len()) {
-        return Err(refused("it is more than one statement"));
+        return Err(not_a_read("it is more than one statement"));
     }
     let mut statement = conn.prepare(sql).or_fault(place, doing)?;
     if !statement.readonly() {
-        return Err(refused("it would write"));
+        return Err(not_a_read("it would write"));
     }
     if statement.parameter_count() != params.len() {
-        return Err(Fault::new(
-            Kind::Usage,
-            format!(
-                "the query has {} parameters and was given {}",
-                statement.parameter_count(),
-                params.len()
-            ),
+        return Err(refused::parameters(
+            statement.parameter_count(),
+            params.len(),
         ));
     }
     let columns = statement

@@ -14,6 +14,7 @@ use super::catalog::{self, Relation};
 use super::connect::{Server, Session};
 use super::names::split;
 use super::place::{OrFault, Place};
+use crate::db::refused;
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::id::TableId;
@@ -76,7 +77,7 @@ async fn about<'a>(
     let live = plan.ids().filter(|(_, table)| table.key().is_some());
     let tables = live
         .filter_map(|(id, table)| {
-            let (schema, name) = split(name_on(table, place.side));
+            let (schema, name) = split(table.name_on(place.side));
             let found = all.iter().find(|r| r.schema == schema && r.name == name)?;
             Some((id, table, found.clone()))
         })
@@ -108,26 +109,9 @@ async fn of(
     Ok(found)
 }
 
-/// The name a table has on a side.
-fn name_on(table: &Table, side: Side) -> &str {
-    match side {
-        Side::Source => &table.source,
-        Side::Target => &table.target,
-    }
-}
-
 /// A finding of this side with its fixed parts.
 fn finding(place: &Place, code: &str, stage: Stage, what: impl Into<String>) -> Finding {
-    Finding {
-        code: code.to_owned(),
-        stage,
-        side: Some(place.side),
-        table: None,
-        what: what.into(),
-        evidence: String::new(),
-        remedy: String::new(),
-        sql: Vec::new(),
-    }
+    refused::finding(place.side, code, stage, what)
 }
 
 impl About<'_> {

@@ -1,6 +1,6 @@
 //! About what our role may do, with the GRANTs for whoever may give them.
 
-use super::{About, finding, name_on, some};
+use super::{About, finding, some};
 use crate::db::postgres::catalog::get;
 use crate::db::postgres::connect::Session;
 use crate::db::postgres::names::{qualified, quote, split};
@@ -89,7 +89,7 @@ fn tables(rows: &[PgRow], about: &About<'_>) -> sqlx::Result<Option<Finding>> {
             rights.extend(["INSERT", "UPDATE", "DELETE"]);
         }
         if !rights.is_empty() {
-            let name = name_on(table, about.place.side);
+            let name = table.name_on(about.place.side);
             lacking.push(name.to_owned());
             sql.push(format!(
                 "GRANT {} ON {} TO {role}",
@@ -141,7 +141,7 @@ fn owner(rows: &[PgRow], about: &About<'_>) -> sqlx::Result<Option<Finding>> {
                 .tables
                 .iter()
                 .filter(|t| t.2.oid == oid)
-                .map(|t| name_on(t.1, about.place.side).to_owned()),
+                .map(|t| t.1.name_on(about.place.side).to_owned()),
         );
     }
     Ok((!tables.is_empty()).then(|| Finding {

@@ -1,6 +1,6 @@
 //! About the plan's tables: what names their rows, who may see them, how much room their numbers have, what ties them.
 
-use super::{About, finding, name_on};
+use super::{About, finding};
 use crate::db::postgres::catalog::{Identity, Kind, Relation};
 use crate::db::postgres::names::{qualified, quote};
 use crate::db::postgres::objects;
@@ -65,7 +65,7 @@ fn identity(about: &About<'_>, table: &Table, relation: &Relation) -> Option<Fin
             about.place,
             "REPLICA-ID",
             about.streaming(),
-            format!("publishing {} would make the application's UPDATEs and DELETEs fail", name_on(table, about.place.side)),
+            format!("publishing {} would make the application's UPDATEs and DELETEs fail", table.name_on(about.place.side)),
         )
     })
 }
@@ -148,7 +148,7 @@ async fn row_security(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Resul
                 Stage::BlocksCopy,
                 format!(
                     "policies may hide rows of {} from {}",
-                    name_on(table, about.place.side),
+                    table.name_on(about.place.side),
                     about.role
                 ),
             )

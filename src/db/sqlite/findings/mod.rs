@@ -9,6 +9,7 @@ pub(super) use target::source_pragma;
 
 use super::catalog::Catalog;
 use super::place::{OrFault, Place};
+use crate::db::refused;
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::plan::{EndPlan, Engine, Plan, Side};
@@ -97,16 +98,7 @@ fn other_migration(conn: &Connection, place: &Place, plan: &Plan) -> Result<Opti
 
 /// A finding of this side with its fixed parts.
 fn finding(place: &Place, code: &str, stage: Stage, what: impl Into<String>) -> Finding {
-    Finding {
-        code: code.to_owned(),
-        stage,
-        side: Some(place.side),
-        table: None,
-        what: what.into(),
-        evidence: String::new(),
-        remedy: String::new(),
-        sql: Vec::new(),
-    }
+    refused::finding(place.side, code, stage, what)
 }
 
 /// The file of a SQLite end, from the URL that a plan shows: `sqlite://` and the path, with `%25` and `%3F`.
