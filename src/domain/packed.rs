@@ -13,6 +13,8 @@ const INTEGER: u8 = 1;
 const REAL: u8 = 2;
 const TEXT: u8 = 3;
 const BLOB: u8 = 4;
+/// More than what glibc's allocator would ever take from a pool (its `DEFAULT_MMAP_THRESHOLD_MAX` is 32 MB).
+const MAPPED: usize = 33 << 20;
 
 /// A cell of a packed row, borrowed: the same cases as [`Value`].
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +64,18 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// None yet, with room for a whole chunk: a buffer that grows is copied, and takes its room twice meanwhile.
+    ///
+    /// What is set aside and not touched costs no memory. So much is set aside that allocators map it from the system and give
+    /// it back at once: chunks are read on one thread and freed on another, and smaller buffers would stay in the pools of all
+    /// these threads.
+    pub fn for_chunk() -> Self {
+        Self {
+            bytes: Vec::with_capacity(MAPPED),
+            ends: Vec::new(),
+        }
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.ends.len()

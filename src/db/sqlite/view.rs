@@ -12,6 +12,7 @@ use crate::db::{Read, ResultSet, View, refused};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::packed::Packed;
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::{Bytes, Rows};
 use crate::domain::value::Value;
@@ -225,7 +226,10 @@ fn rows_of_range(
 ) -> rusqlite::Result<Read> {
     let mut statement = conn.prepare_cached(&sql.rows(range))?;
     bind(&mut statement, 1, bounds(range))?;
-    let mut read = Read::default();
+    let mut read = Read {
+        rows: Packed::for_chunk(),
+        cut: None,
+    };
     let mut found = statement.raw_query();
     while let Some(row) = found.next()? {
         pack(&mut read.rows, row, sql.width())?;
