@@ -102,7 +102,8 @@ fn what_sql_takes_for_equal_is_found_by_both_compares() {
 }
 
 /// What is done to every table at once, and the rows that are then told of each: key and class.
-const DAMAGE: &[(&str, &str, &[(i64, &str)])] = &[
+type Damage = (&'static str, &'static str, &'static [(i64, &'static str)]);
+const DAMAGE: &[Damage] = &[
     ("missing", "DELETE FROM T WHERE id = 1", &[(1, "missing")]),
     (
         "extra",
