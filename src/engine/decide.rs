@@ -15,6 +15,8 @@ use crate::state::timeline::{pause_words, table_name};
 pub const SLIP: Span = Span::seconds(10);
 /// Most chunks in one repair; more are repaired in a second one.
 const REPAIR_CHUNKS: usize = 1_000;
+/// Most repairs under way at once, the oldest first: each holds sessions on both sides.
+const REPAIRS: usize = 4;
 /// Most shadow comparisons a second.
 const SHADOW_MOST: u32 = 1_000;
 
@@ -657,7 +659,7 @@ pub fn wanted(state: &Migration) -> Vec<Job> {
                 .repairs
                 .iter()
                 .filter(|(_, r)| r.state == RepairState::Ordered);
-            jobs.extend(ordered.map(|(id, _)| Job::Repair(*id)));
+            jobs.extend(ordered.take(REPAIRS).map(|(id, _)| Job::Repair(*id)));
             jobs
         }
         Phase::RollingBack => vec![Job::Remove],

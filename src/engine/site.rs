@@ -67,10 +67,17 @@ impl Site {
                 Err(fault) if fault.kind == Kind::Transient => fault,
                 Err(fault) => return Err(fault),
             };
-            tracing::debug!(error = %fault, "tried again in {wait:?}");
+            let longer = (wait * 2).min(RETRY_MOST);
+            // What does not pass by itself is told, once: somebody may have to do something about it.
+            if longer > wait && longer == RETRY_MOST {
+                let (because, hint) = (fault.cause.as_deref(), fault.hint.as_deref());
+                tracing::warn!(because, hint, "waits, and tries again: {fault}");
+            } else {
+                tracing::debug!(error = %fault, "tried again in {wait:?}");
+            }
             tokio::select! {
                 () = self.stop.cancelled() => return Err(stopped()),
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MOST),
+                () = tokio::time::sleep(wait) => wait = longer,
             }
         }
     }

@@ -152,7 +152,7 @@ pub fn left_out(files: &[File]) -> Vec<String> {
             if line.starts_with("ignore = \"for looking at ") {
                 continue;
             }
-            // `tests/run` runs every ignored test with this word in its path.
+            // `tests/run` runs every ignored test with this word in its path, and those of the binary of this name.
             let before = &file.text[at.saturating_sub(200)..at];
             let called = file.path.contains("postgres") || before.contains("on_postgres");
             if called && line.starts_with(NEEDS_POSTGRES) {

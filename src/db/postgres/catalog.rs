@@ -78,6 +78,8 @@ pub(super) struct Column {
     pub(super) collation: Option<String>,
     /// Whether texts that differ in their bytes may be equal: a collation that folds, citext.
     pub(super) folds: bool,
+    /// Whether its type brings operators of its own, which our sessions don't look for: ltree, isbn.
+    pub(super) outside: bool,
     /// Whether a value can be written in more than one way: `1.0` and `1.00` of a numeric without a scale.
     pub(super) loose: bool,
 }
@@ -247,6 +249,7 @@ const COLUMNS: &str = "SELECT a.attrelid AS of, a.attnum AS number, a.attname::t
        pg_get_expr(d.adbin, d.adrelid) AS expression, \
        CASE WHEN a.attcollation <> t.typcollation THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END AS collation, \
        NOT coalesce(co.collisdeterministic, true) OR b.typname = 'citext' AS folds, \
+       b.typtype = 'b' AND b.typcategory <> 'A' AND b.typnamespace <> 'pg_catalog'::regnamespace AS outside, \
        b.typname = 'interval' OR b.typname = 'numeric' AND greatest(a.atttypmod, t.typtypmod) < 0 AS loose \
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
        JOIN pg_type b ON b.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END \
@@ -340,6 +343,7 @@ fn column(row: &PgRow) -> sqlx::Result<Column> {
         expression: get(row, "expression")?,
         collation: get(row, "collation")?,
         folds: get(row, "folds")?,
+        outside: get(row, "outside")?,
         loose: get(row, "loose")?,
     })
 }

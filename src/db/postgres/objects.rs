@@ -199,7 +199,8 @@ pub(super) async fn collations(
     objects(conn, "collation", &sql, only).await
 }
 
-/// Functions and procedures; aggregates have no statement that the server would write.
+/// Functions and procedures; aggregates have no statement that the server would write. A range type makes functions of its
+/// own: made again by a statement, they would not belong to it any more, and stay when it is dropped.
 pub(super) async fn functions(
     conn: &mut PgConnection,
     only: Only<'_>,
@@ -208,6 +209,7 @@ pub(super) async fn functions(
         "SELECT p.oid, p.oid::regprocedure::text AS name, pg_get_functiondef(p.oid) AS sql \
          FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
          WHERE NOT {FOREIGN_SCHEMAS} AND p.prokind IN ('f', 'p', 'w') AND {} \
+           AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i') \
            AND ($1::text IS NULL OR n.nspname = $1 AND p.oid::regprocedure::text = $2) ORDER BY p.oid",
         own("pg_proc", "p.oid")
     );

@@ -36,8 +36,8 @@ pub(super) enum Found {
     Redefined,
 }
 
-/// No such table, column or schema (any more), and a key that its column's type can't be.
-const REDEFINED: [&str; 5] = ["42P01", "42703", "3F000", "42883", "22P02"];
+/// No such table, column, schema or type (any more), and a key that its column's type can't be.
+const REDEFINED: [&str; 6] = ["42P01", "42703", "3F000", "42883", "42704", "22P02"];
 
 /// Fills in the absent cells of a row.
 ///
@@ -124,9 +124,11 @@ fn statement(asked: Asked<'_>, key: &Key, absent: &[usize]) -> Option<String> {
         .zip(key.parts())
         .map(|(column, part)| {
             Some(format!(
-                "t.{} = {}",
+                // Some types (a composite one) are not guessed from the other side of `=`.
+                "t.{} = {}::{}",
                 quote(&column?.name),
-                literal(&text(part)?)
+                literal(&text(part)?),
+                column?.declared
             ))
         })
         .collect::<Option<_>>()?;

@@ -7,7 +7,7 @@ use crate::domain::change::Item;
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Pick};
-use crate::domain::position::Position;
+use crate::domain::position::{Barrier, Position};
 use crate::domain::table::Table;
 use crate::domain::value::{Row, Value};
 use crate::domain::verdict::{DriftClass, RowDiff};
@@ -33,21 +33,20 @@ pub(super) async fn by_stream(
     source: &dyn Endpoint,
     matched: &Matched,
     applied: Position,
-    head: Position,
+    upto: Barrier,
     tables: &mut [Passed],
 ) -> Result<()> {
-    if tables.iter().all(|passed| passed.found.is_empty()) {
+    if !tables.iter().any(Passed::differs) {
         return Ok(());
     }
-    let late = if head > applied {
-        changed(source, matched, applied, head).await?
-    } else {
-        HashSet::new()
+    let late = match upto {
+        Barrier::At(head) if head <= applied => Late::default(),
+        upto => changed(source, matched, applied, upto).await?,
     };
     for passed in tables {
         let id = passed.id;
         passed.found.retain(|found| {
-            let is_late = late.contains(&(id, found.key.clone()));
+            let is_late = late.has(id, &found.key);
             passed.result.in_flight += u64::from(is_late);
             if !is_late {
                 passed.result.differ.add(found.class);
@@ -55,7 +54,7 @@ pub(super) async fn by_stream(
             !is_late
         });
         // Those beyond what is remembered can't be looked up in the stream.
-        if late.iter().any(|(table, _)| *table == id) {
+        if late.touches(id) {
             passed.result.unproven = passed.beyond;
         } else {
             passed.result.differ.missing += passed.beyond.missing;
@@ -66,30 +65,54 @@ pub(super) async fn by_stream(
     Ok(())
 }
 
-/// Keys that changed on the source after `from`, up to `to`. Nothing is released: the engine still needs them.
+/// What the source changed after the target's position.
+#[derive(Default)]
+struct Late {
+    keys: HashMap<TableId, HashSet<Key>>,
+    /// Tables that were emptied at once: all that differs in them may be late.
+    emptied: HashSet<TableId>,
+}
+
+impl Late {
+    fn has(&self, table: TableId, key: &Key) -> bool {
+        self.emptied.contains(&table)
+            || self.keys.get(&table).is_some_and(|keys| keys.contains(key))
+    }
+
+    fn touches(&self, table: TableId) -> bool {
+        self.emptied.contains(&table) || self.keys.contains_key(&table)
+    }
+}
+
+/// What changed on the source after `from`, up to a barrier. Nothing is released: the engine still needs it.
 async fn changed(
     source: &dyn Endpoint,
     matched: &Matched,
     from: Position,
-    to: Position,
-) -> Result<HashSet<(TableId, Key)>> {
+    upto: Barrier,
+) -> Result<Late> {
     let mut feed = source.feed(&matched.plan, from).await?;
-    let mut keys = HashSet::new();
+    let mut late = Late::default();
+    let at = |position: Position| matches!(upto, Barrier::At(to) if position >= to);
     loop {
         let reached = match feed.next().await? {
             Item::Txn(txn) => {
-                keys.extend(
-                    txn.changes
-                        .into_iter()
-                        .map(|change| (change.table, change.key)),
-                );
-                txn.head.position >= to
+                for change in txn.changes.iter() {
+                    let keys = late.keys.entry(change.table).or_default();
+                    keys.insert(change.key.clone());
+                }
+                at(txn.head.position)
             }
-            Item::Idle(position) => position >= to,
-            Item::Marker(_) | Item::Truncate(_) | Item::Schema(_) => false,
+            Item::Idle(position) => at(position),
+            Item::Marker(nonce) => upto == Barrier::Marker(nonce),
+            Item::Truncate(table) => {
+                late.emptied.insert(table);
+                false
+            }
+            Item::Schema(_) => false,
         };
         if reached {
-            return Ok(keys);
+            return Ok(late);
         }
     }
 }
@@ -103,10 +126,7 @@ pub(super) async fn by_reading_again(
     limits: Limits,
     tables: &mut [Passed],
 ) -> Result<()> {
-    if tables
-        .iter()
-        .all(|passed| passed.found.is_empty() && passed.beyond.total() == 0)
-    {
+    if !tables.iter().any(Passed::differs) {
         return Ok(());
     }
     tokio::time::sleep(limits.again_after).await;
@@ -154,16 +174,11 @@ fn class(ours: Option<&Row>, theirs: Option<&Row>) -> Option<DriftClass> {
 
 /// Reads the first differing rows of each table with their values; masked columns give no value away.
 pub(super) async fn list_rows(
-    source: &dyn Endpoint,
-    target: &dyn Endpoint,
+    mut views: Views,
     matched: &Matched,
     limits: Limits,
     tables: &mut [Passed],
 ) -> Result<()> {
-    if tables.iter().all(|passed| passed.found.is_empty()) {
-        return Ok(());
-    }
-    let mut views = Views::open(source, target, matched).await?;
     for passed in tables {
         let Some(table) = matched.plan.table(passed.id) else {
             continue;

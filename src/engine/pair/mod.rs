@@ -16,7 +16,6 @@ use crate::domain::compared::{Compared, TableCompared};
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
-use crate::domain::position::Position;
 use crate::domain::unit::{Bytes, Rows, Span};
 use crate::domain::verdict::DriftClass;
 use crate::engine::clock::Watch;
@@ -82,6 +81,12 @@ struct Passed {
     beyond: crate::domain::verdict::DriftCounts,
 }
 
+impl Passed {
+    fn differs(&self) -> bool {
+        !self.found.is_empty() || self.beyond.total() > 0
+    }
+}
+
 /// One read transaction a side.
 struct Views {
     source: Box<dyn View>,
@@ -126,24 +131,28 @@ pub async fn compare(
         took: Span::ZERO,
     };
     let mut tables = pass.tables;
-    match (compared.position, pass.head) {
-        (Some(applied), Some(head)) => {
-            judge::by_stream(source, matched, applied, head, &mut tables).await?
+    match (compared.position, pass.passed) {
+        (Some(applied), Some(upto)) => {
+            // Opened before the stream is: a read that begins after a stream may have to wait for others' transactions.
+            let views = Views::open(source, target, matched).await?;
+            judge::by_stream(source, matched, applied, upto, &mut tables).await?;
+            judge::list_rows(views, matched, around.limits, &mut tables).await?;
         }
-        _ if compared.still => judge::as_confirmed(&mut tables),
-        _ => judge::by_reading_again(source, target, matched, around.limits, &mut tables).await?,
+        _ => {
+            if compared.still {
+                judge::as_confirmed(&mut tables);
+            } else {
+                judge::by_reading_again(source, target, matched, around.limits, &mut tables)
+                    .await?;
+            }
+            if tables.iter().any(|passed| !passed.found.is_empty()) {
+                let views = Views::open(source, target, matched).await?;
+                judge::list_rows(views, matched, around.limits, &mut tables).await?;
+            }
+        }
     }
-    judge::list_rows(source, target, matched, around.limits, &mut tables).await?;
     compared.tables = tables.into_iter().map(|passed| passed.result).collect();
     compared.answer = compared.conclude();
     compared.took = watch.took();
     Ok(compared)
-}
-
-/// The position up to which a SQLite-like read is complete; none where reads have no such position.
-fn up_to(seen: &crate::domain::position::Seen) -> Option<Position> {
-    match seen {
-        crate::domain::position::Seen::UpTo(position) => Some(*position),
-        crate::domain::position::Seen::Pg { .. } => None,
-    }
 }

@@ -1,12 +1,12 @@
 //! The pass over both sides: digests by chunk, and rows where those differ.
 
-use super::{Found, Matched, Passed, Progress, Surroundings, Views, up_to};
+use super::{Found, Matched, Passed, Progress, Surroundings, Views};
 use crate::db::Endpoint;
 use crate::domain::compared::TableCompared;
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Range};
-use crate::domain::position::Position;
+use crate::domain::position::{Barrier, Position};
 use crate::domain::table::Table;
 use crate::domain::unit::Rows;
 use crate::domain::verdict::{DriftClass, DriftCounts};
@@ -21,8 +21,8 @@ pub(super) struct Pass {
     pub(super) tables: Vec<Passed>,
     /// What the target had applied, where it has a ledger: the earliest read's.
     pub(super) applied: Option<Position>,
-    /// What the last read of the source contains.
-    pub(super) head: Option<Position>,
+    /// Where the stream has passed the last read of the source; asked for only where it can prove something.
+    pub(super) passed: Option<Barrier>,
 }
 
 /// Both ends with the read transactions that are open on them; short ones where the source asks for that.
@@ -96,11 +96,16 @@ pub(super) async fn run(
         });
         tables.push(passed);
     }
-    let head = up_to(reads.views.source.seen());
+    let differs = tables.iter().any(Passed::differs);
+    let passed = if matched.migration && applied.is_some() && differs {
+        Some(reads.views.source.barrier().await?)
+    } else {
+        None
+    };
     Ok(Pass {
         tables,
         applied,
-        head,
+        passed,
     })
 }
 

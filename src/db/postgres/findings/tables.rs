@@ -21,6 +21,7 @@ pub(super) async fn findings(
     for (_, table, relation) in &about.tables {
         found.extend(identity(about, table, relation));
         found.extend(folding(about, table, relation));
+        found.extend(outside(about, table, relation));
     }
     if about.source() {
         found.extend(
@@ -121,6 +122,25 @@ fn folding(about: &About<'_>, table: &Table, relation: &Relation) -> Option<Find
         evidence: format!("{} {}", column.name, column.declared),
         remedy: remedy.to_owned(),
         ..finding(about.place, "KEY-FOLDS", stage, what)
+    })
+}
+
+/// Keys of types whose `=` is not one of the server's own. Our sessions look for operators nowhere else, so that nobody can put
+/// one in their way; no row would be found by such a key.
+fn outside(about: &About<'_>, table: &Table, relation: &Relation) -> Option<Finding> {
+    let key = relation.key()?;
+    let mut columns = relation.columns.iter();
+    let column = columns
+        .find(|column| column.outside && !column.folds && key.columns.contains(&column.number))?;
+    let what = format!(
+        "the key of {} is of a type that an extension brings, and its rows can't be found by it",
+        table.source
+    );
+    Some(Finding {
+        table: Some(table.source.clone()),
+        evidence: format!("{} {}", column.name, column.declared),
+        remedy: "leave the table out, or give it a key of a type of the server's own".to_owned(),
+        ..finding(about.place, "KEY-OPERATORS", Stage::BlocksCopy, what)
     })
 }
 

@@ -1,0 +1,14 @@
+//! PostgreSQL to PostgreSQL with the real program: under load, killed and cut off, for every type, and without a trace left.
+//!
+//! What is equal is said by `psql` here, with SQL of its own: nothing of the program's is used to judge it.
+
+mod edges;
+mod gap;
+mod keys;
+mod kinds;
+mod lies;
+mod load;
+mod proxy;
+mod server;
+mod stand;
+mod trace;
