@@ -8,12 +8,12 @@ use crate::domain::event::{Body, Event, Phase};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::finding::Stage;
 use crate::domain::id::Seq;
+use crate::engine;
 use crate::engine::preflight;
 use crate::faces::headless;
 use crate::journal::Reader;
 use crate::journal::paths::StateDir;
 use crate::state::migration::Migration;
-use crate::{domain, engine};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -288,15 +288,8 @@ fn last_words(exit: engine::Exit, planned: &Planned) -> String {
             format!("{name} has ended. tidegate report {name} tells what happened")
         }
         engine::Exit::Reached | engine::Exit::Parked => {
-            let log = match planned.plan.source.engine {
-                domain::plan::Engine::Sqlite | domain::plan::Engine::Sim => {
-                    "the source's change log grows meanwhile, until its disk is full"
-                }
-                domain::plan::Engine::Postgres => {
-                    "the source keeps its WAL for it meanwhile, until its disk is full"
-                }
-            };
-            format!("{name} is parked; {log}. resume: tidegate run -c {file}")
+            let unread = planned.plan.source.engine.words().unread;
+            format!("{name} is parked; {unread}. resume: tidegate run -c {file}")
         }
     }
 }

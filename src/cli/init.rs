@@ -17,13 +17,15 @@ use std::path::{Path, PathBuf};
 /// `tidegate init`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tidegate init --source sqlite:///data/shop.db --target sqlite:///data/shop-new.db"
+    after_help = "Examples:\n  tidegate init --source sqlite:///data/shop.db --target sqlite:///data/shop-new.db\n  \
+    tidegate init --source postgres://tidegate@db1/shop --target postgres://tidegate@db2/shop\n  \
+    tidegate init --source 'postgres://?service=shop_old' --target 'postgres://?service=shop_new'"
 )]
 pub struct Options {
-    /// Where rows come from: sqlite:///path, sqlite:path or a path
+    /// Where rows come from: postgres://user@host/database, postgres://?service=NAME, sqlite:///path or a path
     #[arg(long, value_name = "URL")]
     source: String,
-    /// Where they go; it need not exist yet
+    /// Where they go; a SQLite file need not exist yet, a PostgreSQL database must
     #[arg(long, value_name = "URL")]
     target: String,
     /// The config to write; one that is there is never overwritten
@@ -69,10 +71,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let mut out = format!("looked at both, changed nothing ({took})\n");
     let _ = writeln!(out, "  source  {}", described(&ends.from, &ends.ours));
     let _ = writeln!(out, "  target  {}", described(&ends.to, &ends.theirs));
-    let _ = writeln!(
-        out,
-        "  way     live, by change capture: triggers log which rows change, and the rows are read again"
-    );
+    let _ = writeln!(out, "  way     {}", ends.from.engine().words().way);
     for (at, line) in care(&ends.ours, &ends.theirs).iter().enumerate() {
         let label = if at == 0 { "care" } else { "" };
         let _ = writeln!(out, "  {label:6}  {line}");
@@ -254,13 +253,13 @@ fn config(name: &str, ends: &Ends) -> String {
          environment = \"prod\"             # prod, staging or dev: colours the header\n\n\
          [source]\n\
          url = {}\n\
-         # prune = \"at-end\"               # for an application that gives up at its first SQLITE_BUSY: tidegate's log on\n\
-         #                                 # the source is pruned only at the end, not in short transactions meanwhile\n\n\
+         {}\n\
          [target]\n\
          url = {}\n\n",
         env!("CARGO_PKG_VERSION"),
         format!("name = {}", quoted(name)),
         quoted(&ends.from.to_string()),
+        ends.from.engine().words().source_keys,
         quoted(&ends.to.to_string()),
     );
     out.push_str("# Every table of the source. Take one out, and it stays behind.\n");

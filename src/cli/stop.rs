@@ -37,10 +37,14 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let mut talk = send::begin(&known).await?;
     talk.command(Command::Park, options.reason.clone()).await?;
     drop(talk);
+    let engine = known.state.plan.as_ref().map(|plan| plan.source.engine);
+    let unread = engine.map_or("nobody reads the source's changes meanwhile", |engine| {
+        engine.words().unread
+    });
     for _ in 0..PATIENCE {
         if !known::answers(&known.dir.socket()).await {
             world.say(&format!(
-                "{name} is parked: everything is kept. The source's change log grows until it is resumed: tidegate run -c FILE\n"
+                "{name} is parked: everything is kept; {unread}. Resume: tidegate run -c FILE\n"
             ))?;
             return Ok(Exit::Done);
         }

@@ -27,10 +27,11 @@ use std::sync::Arc;
     override_usage = "tidegate verify [OPTIONS] <SOURCE> <TARGET>\n       tidegate verify [OPTIONS] --config <FILE>",
     after_help = "Exit codes: 0 equal, all of it compared · 1 differs · 6 not proven: rows in flight, or nothing compared\n\n\
     Examples:\n  tidegate verify old.db new.db            any two databases; reads only\n  tidegate verify old.db new.db --rows\n  \
+    tidegate verify postgres://me@db1/shop postgres://me@db2/shop\n  \
     tidegate verify -c tidegate.toml         a migration, engine up or down: exact while it is written to"
 )]
 pub struct Options {
-    /// The database to go by: sqlite:///path, sqlite:path or a path
+    /// The database to go by: postgres://user@host/database, postgres://?service=NAME, sqlite:///path or a path
     #[arg(
         value_name = "SOURCE",
         required_unless_present = "config",

@@ -82,7 +82,7 @@ impl Url {
         };
         if path.is_empty() {
             return Err(wrong("an empty URL names no database".into())
-                .hint("for example sqlite:///path/to/file.db"));
+                .hint("for example sqlite:///path/to/file.db or postgres://user@host/database"));
         }
         if path == ":memory:" {
             return Err(

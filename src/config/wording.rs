@@ -177,11 +177,11 @@ fn example(name: &str) -> String {
     match name {
         "migration" => "[migration]  name = \"shop-2026\"".into(),
         "source" => {
-            "[source]  url = \"sqlite:///path/to/old.db\"  (in [[table]]: the table's name)".into()
+            "[source]  url = \"sqlite:///path/to/old.db\" or \"postgres://user@host/database\"  (in [[table]]: the table's name)".into()
         }
-        "target" => "[target]  url = \"sqlite:///path/to/new.db\"".into(),
+        "target" => "[target]  url = \"sqlite:///path/to/new.db\" or \"postgres://user@host/database\"".into(),
         "name" => "name = \"shop-2026\"".into(),
-        "url" => "url = \"sqlite:///path/to/file.db\"".into(),
+        "url" => "url = \"sqlite:///path/to/file.db\" or \"postgres://user@host/database\"".into(),
         "sql" => "sql = \"select * from orders where customer = ?1\"".into(),
         _ => "tidegate init writes a commented example".into(),
     }

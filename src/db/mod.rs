@@ -104,13 +104,19 @@ pub struct Pulse {
     pub log_rows: Option<Rows>,
     /// Bytes of our log.
     pub log_bytes: Option<Bytes>,
+    /// Bytes of the stream that are not known to be durable on the other side.
+    pub behind: Option<Bytes>,
+    /// Bytes that were ever written to the log that the stream is read from: two of them tell its growth.
+    pub written: Option<Bytes>,
+    /// Bytes that may still be written before the database drops log that we need; none where no limit is set.
+    pub room: Option<Bytes>,
     /// Free space where the database lies.
     pub free: Option<Bytes>,
     /// What the database is, so that a replaced one is noticed: device and inode, system id.
     pub identity: String,
     /// Fingerprints of the plan's tables' definitions as they are now, by table; a missing table is absent.
     pub shapes: Vec<(TableId, String)>,
-    /// The longest that a write of ours held the application up since the last pulse; none when none did.
+    /// The longest that anybody was held up by us since the last pulse, or is now; none when nobody was.
     pub held: Option<Span>,
 }
 

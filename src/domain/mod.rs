@@ -19,3 +19,4 @@ pub mod table;
 pub mod unit;
 pub mod value;
 pub mod verdict;
+pub mod words;

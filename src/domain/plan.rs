@@ -182,6 +182,14 @@ impl Plan {
     }
     /// Finds a table by its source name, or its unqualified one where that is unambiguous.
     pub fn find(&self, name: &str) -> Option<TableId> {
-        self.ids().find(|(_, t)| t.source == name).map(|(id, _)| id)
+        let named = self.ids().find(|(_, t)| t.source == name);
+        let mut last = self.ids().filter(|(_, t)| {
+            t.source
+                .rsplit_once('.')
+                .is_some_and(|(_, last)| last == name)
+        });
+        named
+            .or_else(|| last.next().filter(|_| last.next().is_none()))
+            .map(|(id, _)| id)
     }
 }

@@ -90,8 +90,8 @@ pub struct Estimate {
     pub target_needs: Bytes,
     /// Bytes that are free where it lies.
     pub target_free: Option<Bytes>,
-    /// Bytes that our log on the source takes for each change that waits.
-    pub log_per_change: Bytes,
+    /// Bytes that our log on the source takes for each change that waits; none where the database writes its log anyway.
+    pub log_per_change: Option<Bytes>,
     /// Bytes that are free where the source lies.
     pub source_free: Option<Bytes>,
 }

@@ -14,6 +14,8 @@ pub struct Sample {
     pub applied: Position,
     /// Age of the oldest change that is not applied yet; zero when none waits.
     pub lag: Option<Span>,
+    /// Bytes of the stream that are not known to be durable on the target; none where positions are not bytes.
+    pub lag_bytes: Option<Bytes>,
     /// Changes waiting.
     pub waiting: u64,
     /// Changes the application made, a second.
@@ -28,17 +30,19 @@ pub struct Sample {
     pub allowed: Option<RowsPerSecond>,
     /// What holds the copy back now, in words: `stream lag 2.9 of 3.0s`, `pace set by ana`. Empty: nothing does.
     pub held_by: String,
-    /// The longest our own write lock on the source was held in the last second; none when none was.
+    /// The longest that anybody on the source was held up by us in the last second; none when nobody was.
     pub source_lock: Option<Span>,
     /// Bytes of our log on the source.
     pub log_bytes: Option<Bytes>,
     /// Rows of our log on the source that are not pruned.
     pub log_rows: Option<Rows>,
+    /// Bytes that the source may still write before it drops log that we need; none where it has no such limit.
+    pub log_room: Option<Bytes>,
     /// Free space where the source lies.
     pub source_free: Option<Bytes>,
     /// Free space where the target lies.
     pub target_free: Option<Bytes>,
-    /// How long a pause may last before the log fills what is free, at the present rate; none when unknown or not growing.
+    /// How long a pause may last before the log fills what it may, at the present rate; none when unknown or not growing.
     pub runway: Option<Span>,
     /// Chunks being copied now.
     pub copying: Vec<super::id::ChunkId>,

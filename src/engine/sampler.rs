@@ -21,6 +21,10 @@ use tokio::sync::watch;
 const EVERY: Duration = Duration::from_millis(250);
 /// Rates are means over this time.
 const WINDOW: Duration = Duration::from_secs(2);
+/// How fast a log grows that a whole server writes is the mean over this time: its checkpoints make it jump.
+const GROWTH: Duration = Duration::from_secs(60);
+/// Shorter than this, growth says nothing.
+const ENOUGH: Duration = Duration::from_secs(5);
 /// Heads of the source that are remembered to tell the lag's age; older ones count as the oldest.
 const HEADS: usize = 4_096;
 
@@ -62,6 +66,7 @@ impl Sampler {
     pub async fn run(self) -> Result<()> {
         let mut heads: VecDeque<(Position, Instant)> = VecDeque::new();
         let mut points: VecDeque<Point> = VecDeque::new();
+        let mut growth = Growth::default();
         let mut guards = Vec::new();
         let mut target = Pulse::default();
         // Whatever an earlier life of this stream was held by is over: that is the first thing told.
@@ -114,6 +119,7 @@ impl Sampler {
                 lock: source.held,
                 at: Some(now),
             });
+            growth.note(source.written, now);
             let progress = self.progress.borrow().clone();
             let point = Point {
                 at: now,
@@ -159,6 +165,7 @@ impl Sampler {
                 head: source.head,
                 applied: stats.applied,
                 lag: Some(lag),
+                lag_bytes: source.behind,
                 waiting: stats.waiting,
                 incoming_per_s: rate(stats.delivered_changes, since.stats.delivered_changes),
                 applied_per_s: rate(stats.applied_changes, since.stats.applied_changes),
@@ -169,9 +176,10 @@ impl Sampler {
                 source_lock: held_lately(&points, now),
                 log_bytes: source.log_bytes,
                 log_rows: source.log_rows,
+                log_room: source.room,
                 source_free: source.free,
                 target_free: target.free,
-                runway: runway(&source, &points),
+                runway: runway(&source, &points, &growth),
                 copying: progress.copying,
                 verify_rate: RowsPerSecond(rate(point.verified, since.verified)),
                 in_flight: *self.in_flight.borrow(),
@@ -210,15 +218,58 @@ fn held_lately(points: &VecDeque<Point>, now: Instant) -> Option<Span> {
     lately.filter_map(|p| p.held).max()
 }
 
-/// How long a pause may last: free space by the growth of our log, which nothing prunes meanwhile; unknown is unknown.
-fn runway(source: &Pulse, points: &VecDeque<Point>) -> Option<Span> {
+/// How much was written to a log of the database's own, over the last minute.
+#[derive(Default)]
+struct Growth {
+    seen: VecDeque<(Instant, Bytes)>,
+}
+
+impl Growth {
+    fn note(&mut self, written: Option<Bytes>, now: Instant) {
+        let Some(written) = written else { return };
+        // Put back to an older state, or another server: what was seen before says nothing.
+        if self
+            .seen
+            .back()
+            .is_some_and(|(_, before)| written < *before)
+        {
+            self.seen.clear();
+        }
+        self.seen.push_back((now, written));
+        while self
+            .seen
+            .front()
+            .is_some_and(|(at, _)| now.duration_since(*at) > GROWTH)
+        {
+            self.seen.pop_front();
+        }
+    }
+
+    /// Bytes a second; none while too little was seen.
+    fn rate(&self) -> Option<f64> {
+        let ((from, before), (to, after)) = (self.seen.front()?, self.seen.back()?);
+        let time = to.duration_since(*from);
+        (time >= ENOUGH).then(|| (after.0 - before.0) as f64 / time.as_secs_f64())
+    }
+}
+
+/// How long a pause may last: what the log may still take by its growth, which nothing prunes meanwhile; unknown is unknown.
+fn runway(source: &Pulse, points: &VecDeque<Point>, growth: &Growth) -> Option<Span> {
+    let lasts =
+        |room: Bytes, rate: f64| (rate >= 1.0).then(|| Span((room.0 as f64 / rate * 1e6) as u64));
+    if source.written.is_some() {
+        let room = [source.room, source.free].into_iter().flatten().min()?;
+        return match room {
+            Bytes(0) => Some(Span::ZERO),
+            room => lasts(room, growth.rate()?),
+        };
+    }
     let free = source.free?;
     let per_row = match (source.log_bytes, source.log_rows) {
         (Some(bytes), Some(rows)) if rows.0 > 0 => bytes.0 as f64 / rows.0 as f64,
         _ => return None,
     };
-    let growth = grown(points)? * per_row;
-    (growth >= 1.0).then(|| Span((free.0 as f64 / growth * 1e6) as u64))
+    lasts(free, grown(points)? * per_row)
 }
 
 /// Rows a second that come into our log. What the stream delivers tells too little of it: nothing at all in a pause, which is
@@ -274,4 +325,62 @@ fn memory() -> Option<Bytes> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(Bytes(pages * 4096))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(growth: &mut Growth, from: Instant, seconds: u64, written: u64) {
+        growth.note(Some(Bytes(written)), from + Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn a_pause_lasts_by_the_limit_and_the_growth_that_was_measured() {
+        let (from, mut growth) = (Instant::now(), Growth::default());
+        let pulse = |room: Option<u64>| Pulse {
+            written: Some(Bytes(0)),
+            room: room.map(Bytes),
+            ..Pulse::default()
+        };
+        let points = VecDeque::new();
+        after(&mut growth, from, 0, 1_000);
+        after(&mut growth, from, 2, 3_000);
+        assert_eq!(
+            runway(&pulse(Some(60_000)), &points, &growth),
+            None,
+            "too early"
+        );
+        after(&mut growth, from, 10, 11_000);
+        assert_eq!(
+            runway(&pulse(Some(60_000)), &points, &growth),
+            Some(Span::seconds(60))
+        );
+        assert_eq!(
+            runway(&pulse(None), &points, &growth),
+            None,
+            "no limit is known"
+        );
+        assert_eq!(runway(&pulse(Some(0)), &points, &growth), Some(Span::ZERO));
+        after(&mut growth, from, 11, 500);
+        assert_eq!(
+            runway(&pulse(Some(60_000)), &points, &growth),
+            None,
+            "another log says nothing of this one"
+        );
+    }
+
+    #[test]
+    fn a_log_that_stands_still_ends_nothing() {
+        let (from, mut growth) = (Instant::now(), Growth::default());
+        after(&mut growth, from, 0, 1_000);
+        after(&mut growth, from, 50, 1_000);
+        assert_eq!(growth.rate(), Some(0.0));
+        after(&mut growth, from, 100, 2_000);
+        assert_eq!(
+            growth.rate(),
+            Some(20.0),
+            "older than a minute is forgotten"
+        );
+    }
 }

@@ -9,12 +9,9 @@ use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::Side;
 use crate::domain::unit::Span;
-use crate::state::conditions::{CAPTURE_MADE, FINISH_MADE};
+use crate::state::conditions::{CAPTURE_MADE, FINISH_MADE, LOOKED, THERE_BEFORE};
 use std::collections::BTreeSet;
 
-/// What `Fact::Made` says of a table that was there before, after its name, and once all of those are known.
-const THERE_BEFORE: &str = ": nothing, it was there before";
-const LOOKED: &str = "a list of what was there before";
 /// How long closing the target's gate may take: nobody writes there yet.
 const CLOSE_BUDGET: Span = Span::seconds(5);
 

@@ -20,7 +20,10 @@ const NAMED: usize = 3;
 pub fn text(check: &Preflight, file: &str, paint: Paint) -> String {
     let mut out = String::new();
     for (side, found) in [("source", &check.source), ("target", &check.target)] {
-        let telling = found.properties.iter().filter(|(_, value)| value != "0");
+        let telling = found
+            .properties
+            .iter()
+            .filter(|(_, value)| !matches!(value.as_str(), "" | "0"));
         let facts: Vec<String> = telling
             .map(|(name, value)| format!("{name} {value}"))
             .collect();
@@ -120,19 +123,22 @@ fn estimate(check: &Preflight) -> String {
             estimate.rows, estimate.basis
         )),
     }
-    let free = |free: Option<Bytes>| {
-        free.map_or("free: not known".to_owned(), |free| format!("{free} free"))
+    let (source, target) = (&check.source.end.engine, &check.target.end.engine);
+    let free = |free: Option<Bytes>, unknown: &str| {
+        free.map_or(unknown.to_owned(), |free| format!("{free} free"))
     };
     parts.push(format!(
         "target needs about {} ({})",
         estimate.target_needs,
-        free(estimate.target_free)
+        free(estimate.target_free, target.words().free)
     ));
-    parts.push(format!(
-        "log on the source about {} for each change until it is applied ({})",
-        estimate.log_per_change,
-        free(estimate.source_free)
-    ));
+    let room = free(estimate.source_free, source.words().free);
+    parts.push(match estimate.log_per_change {
+        Some(bytes) => {
+            format!("log on the source about {bytes} for each change until it is applied ({room})")
+        }
+        None => format!("{} ({room})", source.words().kept),
+    });
     parts.join(&format!("\n{:LEFT$}", ""))
 }
 
@@ -204,6 +210,7 @@ fn kinds<'a>(objects: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 fn plural(kind: &str) -> String {
     match kind {
         "index" => "indexes".into(),
+        "analyze" => "tables to analyze".into(),
         other => format!("{other}s"),
     }
 }

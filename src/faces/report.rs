@@ -6,6 +6,7 @@ use super::when::date_time;
 use crate::domain::event::{Body, Event, Fact};
 use crate::domain::table::Mode;
 use crate::domain::unit::{At, Rows, Span, Tick};
+use crate::state::conditions::{LOOKED, THERE_BEFORE};
 use crate::state::migration::{Migration, RepairState};
 use crate::state::timeline::{pause_words, table_name};
 use serde_json::{Value as Json, json};
@@ -348,7 +349,14 @@ impl Story {
             .state
             .made
             .iter()
-            .map(|(side, what)| vec![side.label().to_owned(), what.clone(), "made".to_owned()]);
+            .filter(|(_, what)| what != LOOKED)
+            .map(|(side, what)| {
+                let (what, outcome) = match what.strip_suffix(THERE_BEFORE) {
+                    Some(there) => (there, "was there before"),
+                    None => (what.as_str(), "made"),
+                };
+                vec![side.label().to_owned(), what.to_owned(), outcome.to_owned()]
+            });
         let removed = self.state.removed.iter().map(|(side, what, left)| {
             let outcome = if left.is_empty() {
                 "removed; read back: nothing is left".to_owned()

@@ -4,7 +4,7 @@ use super::paint::{Paint, Role, Sign};
 use super::when::date_time;
 use crate::domain::command;
 use crate::domain::event::Severity;
-use crate::domain::sample::ShadowLine;
+use crate::domain::sample::{Sample, ShadowLine};
 use crate::domain::unit::{Rows, Span, counted, short_count};
 use crate::state::conditions::{self, Condition};
 use crate::state::migration::{Migration, OpenAlert, Owner, Pause, WayBack};
@@ -269,6 +269,10 @@ fn stream_words(state: &Migration) -> String {
     let lag = sample
         .lag
         .map_or("not known".to_owned(), |lag| lag.to_string());
+    let lag = match sample.lag_bytes {
+        Some(bytes) => format!("{lag}, {bytes}"),
+        None => lag,
+    };
     let mut words = if state.unread() {
         format!("lag {lag} · changes wait, unread while paused")
     } else {
@@ -281,8 +285,17 @@ fn stream_words(state: &Migration) -> String {
     };
     if let Some(runway) = sample.runway {
         let _ = write!(words, " · a pause may last {runway}");
+    } else if let (true, Some(plan)) = (unlimited(sample), &state.plan)
+        && state.unread()
+    {
+        let _ = write!(words, " · {}", plan.source.engine.words().runway);
     }
     words
+}
+
+/// Whether the source keeps its log for us and sets no limit to it.
+fn unlimited(sample: &Sample) -> bool {
+    sample.lag_bytes.is_some() && sample.log_room.is_none() && sample.source_free.is_none()
 }
 
 fn rows_words(state: &Migration, step: Step, paint: Paint) -> String {
@@ -503,6 +516,7 @@ fn movement_json(state: &Migration) -> Keys {
         ("allowed_rows_per_second", json!(sample.allowed)),
         ("held_by", json!(sample.held_by)),
         ("lag", seconds(sample.lag)),
+        ("lag_bytes", json!(sample.lag_bytes)),
         ("waiting", json!(read.then_some(sample.waiting))),
         (
             "incoming_per_second",
@@ -512,6 +526,7 @@ fn movement_json(state: &Migration) -> Keys {
         ("head", json!(sample.head)),
         ("applied", json!(sample.applied)),
         ("source_log_bytes", json!(sample.log_bytes)),
+        ("source_log_room_bytes", json!(sample.log_room)),
         ("source_free_bytes", json!(sample.source_free)),
         ("target_free_bytes", json!(sample.target_free)),
         ("runway_seconds", seconds(sample.runway)),

@@ -113,3 +113,7 @@ fn equal(state: &Migration) -> Condition {
 pub const CAPTURE_MADE: &str = "change capture";
 /// What `Fact::Made` says when everything that comes after the copy was built on the target.
 pub const FINISH_MADE: &str = "indexes and what comes after the copy";
+/// What `Fact::Made` says of a thing that was there before, after its name: nothing was made.
+pub const THERE_BEFORE: &str = ": nothing, it was there before";
+/// What `Fact::Made` says once everything is recorded that was there before.
+pub const LOOKED: &str = "a list of what was there before";

@@ -1,5 +1,6 @@
 //! Facts, ready to be read aloud.
 
+use super::conditions::{LOOKED, THERE_BEFORE};
 use super::migration::Migration;
 use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::event::{Event, Fact, PauseReason, Severity};
@@ -109,7 +110,13 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
         Fact::Made { side, what, took } => (
             engine(),
             Mark::Engine,
-            format!("made on {}: {what} ({took})", side.label()),
+            match what.strip_suffix(THERE_BEFORE) {
+                Some(there) => format!("on {}: {there} was there before", side.label()),
+                None if what == LOOKED => {
+                    format!("on {}: noted what was there before", side.label())
+                }
+                None => format!("made on {}: {what} ({took})", side.label()),
+            },
         ),
         Fact::Removed { side, what, left } if left.is_empty() => (
             engine(),

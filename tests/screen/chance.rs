@@ -97,6 +97,7 @@ fn sample(rng: &mut Rng) -> Sample {
     let (lag, runway, free) = (Span(number(rng)), Span(number(rng)), Bytes(number(rng)));
     Sample {
         lag: maybe(rng, lag),
+        lag_bytes: maybe(rng, free),
         waiting: number(rng),
         incoming_per_s: number(rng),
         applied_per_s: number(rng),
@@ -104,6 +105,7 @@ fn sample(rng: &mut Rng) -> Sample {
         held_by: text(rng),
         source_lock: maybe(rng, lag),
         log_bytes: maybe(rng, free),
+        log_room: maybe(rng, free),
         source_free: maybe(rng, free),
         target_free: maybe(rng, free),
         runway: maybe(rng, runway),

@@ -1,6 +1,7 @@
 //! Sessions: opened for one kind of work, kept for the next of it, never used again once something was left half done.
 
 use super::place::{OrFault, Place};
+use super::service;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -39,8 +40,16 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Reads a URL as libpq does, with its environment and password file.
+    /// Reads a URL as libpq does, with its service file, environment and password file.
     pub(super) fn at(url: &str, side: Side) -> Result<Self> {
+        Self::of(
+            &service::complete(url, side, &|name| std::env::var(name).ok())?,
+            side,
+        )
+    }
+
+    /// The same of a URL that names no service.
+    pub(super) fn of(url: &str, side: Side) -> Result<Self> {
         let options = PgConnectOptions::from_str(url).map_err(|error| {
             // The parser's error may repeat the text.
             drop(error);
@@ -51,6 +60,14 @@ impl Server {
             .code("URL")
             .hint("for example postgres://user@host/database")
         })?;
+        // A folder of sockets may be told by PGHOST as well.
+        let options = match options.get_host().starts_with('/') && options.get_socket().is_none() {
+            true => {
+                let folder = options.get_host().to_owned();
+                options.socket(folder)
+            }
+            false => options,
+        };
         let host = match options.get_socket() {
             Some(path) => path.display().to_string(),
             None => options.get_host().to_owned(),

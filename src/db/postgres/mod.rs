@@ -32,6 +32,7 @@ mod relations;
 mod render;
 mod reread;
 mod rows;
+mod service;
 mod shape;
 mod slot;
 mod sql;

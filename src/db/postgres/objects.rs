@@ -110,7 +110,7 @@ pub(super) async fn schemas(conn: &mut PgConnection) -> sqlx::Result<Vec<Ddl>> {
         .collect())
 }
 
-/// Extensions, with whether something of the application is made of them.
+/// Extensions, with whether something of the application is made of them. Without `plpgsql`, which every database has.
 pub(super) async fn extensions(conn: &mut PgConnection) -> sqlx::Result<Vec<(Ddl, bool)>> {
     let sql = format!(
         "SELECT e.extname::text AS name, n.nspname::text AS schema, \
@@ -121,7 +121,8 @@ pub(super) async fn extensions(conn: &mut PgConnection) -> sqlx::Result<Vec<(Ddl
              WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e' AND u.deptype IN ('n', 'a') \
                AND NOT EXISTS (SELECT FROM pg_depend o WHERE o.classid = u.classid AND o.objid = u.objid AND o.deptype IN ('e', 'i'))) \
              AS used \
-         FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.oid"
+         FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
+         WHERE e.extname <> 'plpgsql' ORDER BY e.oid"
     );
     let rows = sqlx::query(&sql).fetch_all(conn).await?;
     rows.iter()

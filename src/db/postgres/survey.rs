@@ -96,28 +96,29 @@ async fn properties(
         "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, pg_encoding_to_char(d.encoding)::text AS encoding, \
            concat(coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', d.datcollate), \
              CASE WHEN to_jsonb(d)->>'datlocprovider' = 'i' THEN ' (icu)' WHEN to_jsonb(d)->>'datlocprovider' = 'b' THEN ' (builtin)' END) AS collation, \
-           coalesce(to_jsonb(d)->>'datcollversion', '') AS collation_version, d.datctype::text AS ctype, pg_database_size(d.oid) AS bytes, \
+           coalesce(to_jsonb(d)->>'datcollversion', '') AS collation_version, \
+           CASE WHEN d.datctype = d.datcollate THEN '' ELSE d.datctype::text END AS ctype, pg_database_size(d.oid) AS bytes, \
            current_setting('wal_level') AS wal_level, current_setting('data_checksums') AS data_checksums, \
-           current_setting('server_version') AS server_version, pg_size_pretty(pg_database_size(d.oid)) AS size, \
-           pg_is_in_recovery()::text AS standby, current_user::text AS role \
+           CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE '' END AS standby, current_user::text AS role \
          FROM pg_database d WHERE d.datname = current_database()",
     )
     .fetch_one(conn)
     .await?;
     let mut properties = Vec::new();
     for name in [
-        "server_version",
         "encoding",
         "collation",
         "collation_version",
         "ctype",
         "wal_level",
         "data_checksums",
-        "size",
         "standby",
         "role",
     ] {
-        properties.push((name.to_owned(), get(&row, name)?));
+        let value: String = get(&row, name)?;
+        if !value.is_empty() {
+            properties.push((name.to_owned(), value));
+        }
     }
     let version = format!("PostgreSQL {}", get::<&str>(&row, "version")?);
     let bytes = Bytes(get::<i64>(&row, "bytes")?.cast_unsigned());

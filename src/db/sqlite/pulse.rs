@@ -40,6 +40,9 @@ pub(super) fn pulse(conn: &Connection, reader: &Reader, held: &Held) -> Result<P
             Some(rows) => log_bytes(&tx, rows).or_fault(place, "measure the capture's log")?,
             None => None,
         },
+        behind: None,
+        written: None,
+        room: None,
         free: free(place),
         identity: place
             .identity()?

@@ -20,8 +20,6 @@ const SLOW: f64 = 0.10;
 const FAST: f64 = 0.50;
 /// Fewer rows than this say nothing about speed.
 const ENOUGH: u64 = 500;
-/// What a row of our log costs beside its key: its number, table, kind, and the b-tree's share.
-const LOG_ROW: u64 = 32;
 /// Free space beyond what the data needs, for indexes, the write-ahead log and the ledger.
 const MARGIN: f64 = 1.25;
 
@@ -58,7 +56,7 @@ pub(super) async fn estimate(
         target_needs: Bytes((source.survey.bytes.0 as f64 * part * MARGIN) as u64),
         target_free: free(target, plan).await,
         source_free: free(source, plan).await,
-        log_per_change: Bytes(LOG_ROW),
+        log_per_change: plan.source.engine.words().log_row.map(Bytes),
         ..Estimate::default()
     };
     if let Some((id, _)) = moved.iter().max_by_key(|(_, rows)| *rows) {
@@ -96,16 +94,21 @@ async fn free(end: End<'_>, plan: &Arc<Plan>) -> Option<Bytes> {
 
 async fn measure(source: End<'_>, plan: &Arc<Plan>, id: TableId, estimate: &mut Estimate) {
     let Some(table) = plan.table(id) else { return };
-    let Ok(mut view) = source.endpoint.view(plan).await else {
-        return;
-    };
     let watch = Watch::start();
-    let Ok(read) = view.rows(id, &Pick::Range(Range::default()), SAMPLE).await else {
-        return;
+    let read = async {
+        let mut view = source.endpoint.view(plan).await?;
+        view.rows(id, &Pick::Range(Range::default()), SAMPLE).await
+    };
+    let read = match read.await {
+        Ok(read) => read,
+        Err(_) => {
+            estimate.basis = format!("no speed is known: {} could not be read", table.source);
+            return;
+        }
     };
     let took = watch.took();
     let count = read.rows.len() as u64;
-    if let Some(spec) = table.key() {
+    if let (Some(spec), Some(row)) = (table.key(), estimate.log_per_change) {
         let keys = read.rows.iter().flat_map(|row| {
             let cells = spec.columns.iter();
             cells
@@ -113,7 +116,7 @@ async fn measure(source: End<'_>, plan: &Arc<Plan>, id: TableId, estimate: &mut 
                 .collect::<Vec<_>>()
         });
         let bytes: u64 = keys.sum();
-        estimate.log_per_change = Bytes(LOG_ROW + bytes.checked_div(count).unwrap_or_default());
+        estimate.log_per_change = Some(Bytes(row.0 + bytes.checked_div(count).unwrap_or_default()));
     }
     if count < ENOUGH || took == Span::ZERO {
         estimate.basis = format!("too few rows in {} to measure a speed", table.source);

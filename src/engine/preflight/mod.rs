@@ -100,7 +100,12 @@ async fn creates(
 ) -> Result<Vec<Object>> {
     let mut objects = source.objects(Part::Capture, plan).await?;
     for part in [Part::Ledger, Part::Gate] {
-        objects.extend(target.objects(part, plan).await?);
+        // Parts may rest on the same thing, such as a schema: it is made once.
+        for object in target.objects(part, plan).await? {
+            if !objects.contains(&object) {
+                objects.push(object);
+            }
+        }
     }
     Ok(objects)
 }

@@ -48,7 +48,7 @@ async fn of_table(view: &mut dyn View, engine: Engine, table: &Table) -> Result<
     Ok(TableProfile {
         table: table.source.clone(),
         rows,
-        headroom: headroom(view, table).await?,
+        headroom: headroom(view, engine, table).await?,
         columns,
     })
 }
@@ -84,12 +84,15 @@ fn census(engine: Engine, table: &str, columns: &[Column]) -> String {
             }
         }
     }
-    // A PostgreSQL table's name is written as a statement has it.
-    let from = match engine {
+    format!("select {} from {}", parts.join(", "), from(engine, table))
+}
+
+/// A PostgreSQL table's name is written as a statement has it.
+fn from(engine: Engine, table: &str) -> String {
+    match engine {
         Engine::Postgres => table.to_owned(),
         Engine::Sqlite | Engine::Sim => quoted(table),
-    };
-    format!("select {} from {from}", parts.join(", "))
+    }
 }
 
 fn quoted(name: &str) -> String {
@@ -150,7 +153,7 @@ fn odd(classes: &[(String, Rows)], rows: Rows) -> String {
     }
 }
 
-async fn headroom(view: &mut dyn View, table: &Table) -> Result<String> {
+async fn headroom(view: &mut dyn View, engine: Engine, table: &Table) -> Result<String> {
     let Some([place]) = table.key().map(|spec| spec.columns.as_slice()) else {
         return Ok(String::new());
     };
@@ -160,7 +163,7 @@ async fn headroom(view: &mut dyn View, table: &Table) -> Result<String> {
     let sql = format!(
         "select max({}) from {}",
         quoted(&column.name),
-        quoted(&table.source)
+        from(engine, &table.source)
     );
     let found = view.query(&sql, &[], 1).await?;
     let Some(Value::Integer(max)) = found.rows.first().and_then(|row| row.first()) else {

@@ -3,7 +3,10 @@
 use super::{Effect, Scene, asks, say};
 use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::id::{AlertId, CommandId, TableId};
+use crate::domain::plan::Engine;
 use crate::domain::unit::{RowsPerSecond, short_count};
+use crate::domain::words::Words;
+use crate::state::migration::Migration;
 use crate::state::timeline::pause_words;
 use crate::tui::commands::{Act, lead_needed, my_repair, slip, would_resume};
 use crate::tui::dialog::{NoteEditor, RateDialog, RateOf};
@@ -73,7 +76,8 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
                 scene.shown.seq,
             )
             .line("it stops at the next safe point and keeps everything for resuming")
-            .line("the source's log grows meanwhile; consoles lose their link")
+            .line(about(scene.live).unread)
+            .line("consoles lose their link")
             .line(format!("tidegate run goes on with {}", scene.live.name()));
             ui.popup = Some(Popup::Ask(Box::new(prompt)));
         }
@@ -175,6 +179,12 @@ fn ask_abort(ui: &mut Ui, scene: Scene, effects: &mut Vec<Effect>) {
     asks::dry_run(ui, effects);
 }
 
+/// How the source is spoken of.
+fn about(state: &Migration) -> &'static Words {
+    let engine = state.plan.as_ref().map(|plan| plan.source.engine);
+    engine.unwrap_or(Engine::Sqlite).words()
+}
+
 /// What giving up would leave and take, by the choice made in the prompt.
 pub(super) fn abort_lines(ui: &mut Ui, scene: Scene) {
     let Some(Popup::Ask(prompt)) = &mut ui.popup else {
@@ -210,7 +220,8 @@ pub(super) fn abort_lines(ui: &mut Ui, scene: Scene) {
             side(false)
         ),
         format!(
-            "goes      everything of ours on both sides: triggers, log, ledger, guards ({})",
+            "goes      everything of ours on both sides: {}, ledger, guards ({})",
+            about(scene.live).capture,
             side(false)
         ),
         stays,

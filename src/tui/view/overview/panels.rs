@@ -1,8 +1,9 @@
 //! The small panels of the Overview: why it moves as it moves, what is compared, the stream, both sides, what comes next.
 
 use crate::domain::event::Phase;
-use crate::domain::plan::Side;
+use crate::domain::plan::{Engine, Side};
 use crate::domain::unit::{Rows, Span};
+use crate::domain::words::Words;
 use crate::state::conditions::{self, FINISH_MADE};
 use crate::tui::theme::Role;
 use crate::tui::view::scene::Scene;
@@ -168,11 +169,14 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
         s.theme.glyphs.dot,
         words::span(sample.lag)
     );
-    let wait = Row::new(s.theme, width)
-        .gap(1)
-        .put(role, empty)
-        .muted(lag)
-        .line();
+    let mut wait = Row::new(s.theme, width).gap(1).put(role, empty).muted(lag);
+    if let Some(bytes) = sample.lag_bytes {
+        let bytes = format!(", {bytes}");
+        if bytes.len() <= wait.room() {
+            wait = wait.muted(bytes);
+        }
+    }
+    let wait = wait.line();
     let pause = Row::new(s.theme, width);
     let pause = match sample.runway {
         Some(span) => {
@@ -180,16 +184,30 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
                 true => Role::Warn,
                 false => Role::Text,
             };
-            let free = sample.source_free;
+            let room = match (sample.log_room, sample.source_free) {
+                (Some(room), _) => format!(" ({room} left)"),
+                (None, Some(free)) => format!(" ({free} free)"),
+                (None, None) => String::new(),
+            };
             pause
                 .muted(" a pause may last ")
                 .put(role, span.to_string())
-                .muted(free.map_or_else(String::new, |free| format!(" ({free} free)")))
+                .muted(room)
         }
-        None => pause.muted(" how long a pause may last: not known"),
+        // There is a limit, and nothing comes nearer to it, or it was not measured for long enough.
+        None if sample.log_room.is_some() => {
+            pause.muted(" how long a pause may last: not known yet")
+        }
+        None => pause.gap(1).muted(about(s).no_runway),
     };
     let pause = pause.line();
     panel("Stream", vec![flow, wait, pause])
+}
+
+/// How the source is spoken of.
+fn about(s: &Scene) -> &'static Words {
+    let engine = s.state.plan.as_ref().map(|plan| plan.source.engine);
+    engine.unwrap_or(Engine::Sqlite).words()
 }
 
 /// The source: only what was measured.
@@ -197,7 +215,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     if s.state.over() {
         return panel("Source", left_behind(s, width, Side::Source));
     }
-    let sample = &s.state.sample;
+    let (sample, about) = (&s.state.sample, about(s));
     let limit = s
         .state
         .plan
@@ -212,7 +230,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     let role = if strained { Role::Warn } else { Role::Text };
     let locks = match sample.source_lock {
         Some(lock) => lock.to_string(),
-        None if s.measured() => "none held".to_string(),
+        None if s.measured() => about.unlocked.to_string(),
         None => words::UNKNOWN.to_string(),
     };
     let of = match (sample.source_lock, limit) {
@@ -220,11 +238,14 @@ pub fn source(s: &Scene, width: usize) -> Panel {
         _ => String::new(),
     };
     let mut log = Row::new(s.theme, width)
-        .muted(" log ")
-        .text(sample.log_rows.map_or_else(
-            || words::UNKNOWN.into(),
-            |r| format!("{} rows", words::rows(r)),
-        ));
+        .gap(1)
+        .muted(about.log)
+        .gap(1)
+        .text(match (sample.log_rows, sample.log_bytes) {
+            (Some(rows), _) => format!("{} rows", words::rows(rows)),
+            (None, Some(bytes)) => bytes.to_string(),
+            (None, None) => words::UNKNOWN.into(),
+        });
     if let (Some(bytes), Some(_)) = (sample.log_bytes, sample.log_rows) {
         let bytes = format!(", {bytes}");
         // Half a figure is worse than none.
@@ -234,7 +255,9 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     }
     let lines = vec![
         Row::new(s.theme, width)
-            .muted(" locks ")
+            .gap(1)
+            .muted(about.lock)
+            .gap(1)
             .put(role, locks)
             .muted(of)
             .line(),

@@ -1,0 +1,74 @@
+//! What is true of one kind of database and not of another, in words: the one place where they stand, so that no sentence is
+//! said of a database that it does not fit.
+
+use super::plan::Engine;
+
+/// How one kind of database is spoken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// How its changes are read: `init` says it.
+    pub way: &'static str,
+    /// Keys of `[source]` that only this kind has, as comments of a config; empty where it has none.
+    pub source_keys: &'static str,
+    /// What ours on a source consists of.
+    pub capture: &'static str,
+    /// What the source does while nobody reads its changes.
+    pub unread: &'static str,
+    /// What is kept on the source until it is applied: stands before its figures in the console.
+    pub log: &'static str,
+    /// Who is held up by us there: stands before the figure in the console.
+    pub lock: &'static str,
+    /// Said in its place while nobody is.
+    pub unlocked: &'static str,
+    /// Bytes that one change costs our log beside its key; none where the database writes its own log anyway.
+    pub log_row: Option<u64>,
+    /// What is kept on the source for each change, where it is no row of ours.
+    pub kept: &'static str,
+    /// Why its free space is not known, or what to do about it.
+    pub free: &'static str,
+    /// Why it is not known how long a pause may last.
+    pub runway: &'static str,
+    /// The same in at most 40 columns.
+    pub no_runway: &'static str,
+}
+
+const SQLITE: Words = Words {
+    way: "live, by change capture: triggers log which rows change, and the rows are read again",
+    source_keys: "# prune = \"at-end\"               # for an application that gives up at its first SQLITE_BUSY: tidegate's log on\n\
+                  #                                 # the source is pruned only at the end, not in short transactions meanwhile\n",
+    capture: "triggers, log",
+    unread: "the source's change log grows meanwhile, until its disk is full",
+    log: "log",
+    lock: "locks",
+    unlocked: "none held",
+    log_row: Some(32),
+    kept: "",
+    free: "free: not known",
+    runway: "",
+    no_runway: "how long a pause may last: not known",
+};
+
+const POSTGRES: Words = Words {
+    way: "live, by logical replication: a slot of the source keeps its WAL until the changes in it are applied",
+    source_keys: "",
+    capture: "slot, publication",
+    unread: "the source keeps its WAL for the slot meanwhile, up to max_slot_wal_keep_size or until its disk is full",
+    log: "WAL kept",
+    lock: "waiting for us",
+    unlocked: "nobody",
+    log_row: None,
+    kept: "the source keeps all WAL that its server writes until the changes in it are applied; nothing more is written for it",
+    free: "free: SQL does not tell; df on its server does",
+    runway: "how long a pause may last is unknown: max_slot_wal_keep_size is not set on the source, so only its disk ends it",
+    no_runway: "pause: ? no max_slot_wal_keep_size set",
+};
+
+impl Engine {
+    /// How it is spoken of.
+    pub fn words(self) -> &'static Words {
+        match self {
+            Self::Sqlite | Self::Sim => &SQLITE,
+            Self::Postgres => &POSTGRES,
+        }
+    }
+}
