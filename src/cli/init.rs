@@ -344,6 +344,7 @@ mod tests {
                     name: (*name).into(),
                     declared: String::new(),
                     masked: false,
+                    becomes: String::new(),
                 })
                 .collect(),
             mode: Mode::LeftOut(String::new()),

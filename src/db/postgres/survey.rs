@@ -3,6 +3,7 @@
 use super::catalog::{self, Identity, Kind, Relation, get};
 use super::connect::Session;
 use super::names::{literal, qualified, shown};
+use super::outline::outline;
 use super::objects::{self, Comment, Needs, Object, Sequence};
 use super::place::OrFault;
 use super::render::{Source, name_of};
@@ -215,6 +216,7 @@ fn surveyed(
         exact,
         create: source.create(relation),
         after,
+        outline: outline(source, relation),
     }
 }
 
@@ -255,6 +257,7 @@ fn table(relation: &Relation, partitions: &[&Relation]) -> Table {
                 name: column.name.clone(),
                 declared: column.declared.clone(),
                 masked: false,
+                becomes: String::new(),
             })
             .collect(),
         mode,

@@ -358,5 +358,6 @@ fn surveyed(definition: &Definition, rows: usize) -> Surveyed {
             sql,
         },
         after: Vec::new(),
+        outline: Default::default(),
     }
 }

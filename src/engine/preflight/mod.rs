@@ -5,7 +5,7 @@ mod cross;
 mod estimate;
 mod profile;
 
-use crate::db::{Ddl, Endpoint, Part, Survey};
+use crate::db::{Ddl, Endpoint, Part, Survey, across};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{EndPlan, Plan};
@@ -107,6 +107,8 @@ async fn creates(
 
 /// What the application needs on the target and is not there yet.
 fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
+    let source = &across::carried(source.clone(), plan);
+    let alike = across::kinds(plan).is_none();
     let there = |kind: &str, name: &str| {
         let after = target
             .tables
@@ -141,7 +143,7 @@ fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
         else {
             continue;
         };
-        let named = (table.target != table.source).then_some(table.target.as_str());
+        let named = (alike && table.target != table.source).then_some(table.target.as_str());
         if !target
             .tables
             .iter()
