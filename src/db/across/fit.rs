@@ -102,7 +102,11 @@ pub fn whole(plan: &Plan, table: &Table) -> bool {
     let Some((_, to)) = kinds(plan) else {
         return true;
     };
-    let in_key = |at: usize| table.key().is_some_and(|key| key.columns.contains(&(at as u16)));
+    let in_key = |at: usize| {
+        table
+            .key()
+            .is_some_and(|key| key.columns.contains(&(at as u16)))
+    };
     // A column of PostgreSQL has one type: few hold what SQLite does not. One of SQLite may hold anything.
     to == Engine::Sqlite
         && table.columns.iter().enumerate().all(|(at, column)| {
@@ -162,14 +166,22 @@ pub fn fits<'a>(
 }
 
 fn keyed(table: &Table) -> impl Fn(usize) -> bool {
-    let places = table.key().map(|key| key.columns.clone()).unwrap_or_default();
+    let places = table
+        .key()
+        .map(|key| key.columns.clone())
+        .unwrap_or_default();
     move |at| places.contains(&(at as u16))
 }
 
 fn parked(to: Engine, table: &Table, column: &Column, key: &str, misfit: Misfit) -> Fault {
     let masked = table.key().is_some_and(|key| {
         let mut columns = key.columns.iter();
-        columns.any(|at| table.columns.get(usize::from(*at)).is_some_and(|c| c.masked))
+        columns.any(|at| {
+            table
+                .columns
+                .get(usize::from(*at))
+                .is_some_and(|c| c.masked)
+        })
     });
     let key = if masked { "••••" } else { key };
     Fault::new(
@@ -212,7 +224,10 @@ mod tests {
         assert_eq!(pg("bigint", Cell::Text(b"1")), Some(Misfit::Class("text")));
         assert_eq!(pg("bigint", Cell::Null), None);
         assert_eq!(pg("double precision", Cell::Real(f64::INFINITY)), None);
-        assert_eq!(pg("double precision", Cell::Integer(1)), Some(Misfit::Class("integer")));
+        assert_eq!(
+            pg("double precision", Cell::Integer(1)),
+            Some(Misfit::Class("integer"))
+        );
         assert_eq!(pg("numeric", Cell::Real(1.5)), None);
         assert_eq!(pg("numeric", Cell::Real(1e300)), None);
         assert_eq!(pg("numeric", Cell::Real(2.0)), Some(Misfit::Ambiguous));
@@ -222,8 +237,14 @@ mod tests {
         assert_eq!(pg("text", Cell::Text(b"a\0")), Some(Misfit::Nul));
         assert_eq!(pg("text", Cell::Text(&[0xc3, 0x28])), Some(Misfit::NotUtf8));
         assert_eq!(pg("text", Cell::Blob(b"a")), Some(Misfit::Class("blob")));
-        assert_eq!(lite("real", "REAL", Cell::Real(f64::NAN)), Some(Misfit::Nan));
-        assert_eq!(lite("real", "REAL", Cell::Real(-0.0)), Some(Misfit::MinusZero));
+        assert_eq!(
+            lite("real", "REAL", Cell::Real(f64::NAN)),
+            Some(Misfit::Nan)
+        );
+        assert_eq!(
+            lite("real", "REAL", Cell::Real(-0.0)),
+            Some(Misfit::MinusZero)
+        );
         assert_eq!(lite("real", "REAL", Cell::Real(f64::NEG_INFINITY)), None);
         assert_eq!(lite("date", "TEXT", Cell::Text(b"2024-02-29")), None);
         assert_eq!(lite("date", "TEXT", Cell::Text(b"-infinity")), None);

@@ -125,10 +125,12 @@ pub fn left(survey: &Survey, plan: &Plan) -> Vec<(Option<String>, Vec<String>)> 
     }
     let loose = survey.before.iter().chain(&survey.rest);
     let loose = loose.filter(|ddl| {
-        matches!(
-            ddl.kind.as_str(),
-            "view" | "trigger" | "function" | "extension" | "pragma"
-        )
+        // Every database of PostgreSQL has this one.
+        ddl.name != "plpgsql"
+            && matches!(
+                ddl.kind.as_str(),
+                "view" | "trigger" | "function" | "extension" | "pragma"
+            )
     });
     let loose: BTreeSet<String> = loose
         .map(|ddl| format!("{} {}", ddl.kind, ddl.name))

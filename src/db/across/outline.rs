@@ -37,6 +37,8 @@ pub struct Part {
     pub computed: bool,
     /// How it compares text, where it takes different text for the same.
     pub folds: Option<Fold>,
+    /// The collation that it has for itself, where it is not the database's.
+    pub collation: Option<String>,
     /// What values were seen in it, where its declared type does not tell: `bit` (0 and 1), `integer`, `real`, `text`, `blob`.
     pub seen: Vec<String>,
 }

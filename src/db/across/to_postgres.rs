@@ -24,7 +24,12 @@ pub(super) fn made(plan: &Plan, table: &Table, outline: &Outline) -> Made {
     let mut body = Vec::new();
     for column in &table.columns {
         let part = outline.part(&column.name);
-        body.push(self::column(column, part, key.contains(&column.name.as_str()), &mut made.left));
+        body.push(self::column(
+            column,
+            part,
+            key.contains(&column.name.as_str()),
+            &mut made.left,
+        ));
         if let Some(counter) = part.and_then(|part| part.counter) {
             made.counters.push(ddl(
                 "sequence",
@@ -228,7 +233,9 @@ fn index(table: &Table, schema: &str, name: &str, index: &Index) -> Option<(Stri
 fn condition(table: &Table, words: &[Word]) -> Option<String> {
     let becomes = |name: &str| {
         let mut columns = table.columns.iter();
-        columns.find(|c| c.name == *name).map(|c| c.becomes.as_str())
+        columns
+            .find(|c| c.name == *name)
+            .map(|c| c.becomes.as_str())
     };
     // Types decide what a comparison means: one column at a time, and values of its own kind.
     let mut last = None;

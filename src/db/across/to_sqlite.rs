@@ -104,8 +104,19 @@ fn column(
 fn default(becomes: &str, declared: &str, preset: &Preset) -> Option<String> {
     Some(match (becomes, preset) {
         (_, Preset::Value(Value::Null)) => "NULL".to_owned(),
-        ("INTEGER" | "REAL", Preset::Value(Value::Integer(i))) => i.to_string(),
-        ("REAL", Preset::Value(Value::Real(r))) if r.is_finite() => format!("{r:?}"),
+        ("INTEGER", Preset::Value(Value::Integer(i))) => i.to_string(),
+        ("INTEGER", Preset::Value(Value::Text(text))) => {
+            let whole: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+            whole.to_string()
+        }
+        ("REAL", Preset::Value(Value::Text(text))) => {
+            let real: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+            real.is_finite().then(|| format!("{real:?}"))?
+        }
+        ("BLOB", Preset::Value(Value::Text(text))) => {
+            let hex = std::str::from_utf8(text).ok()?.strip_prefix("\\x")?;
+            format!("x'{hex}'")
+        }
         ("TEXT", Preset::Value(Value::Text(text))) => {
             format!("'{}'", std::str::from_utf8(text).ok()?.replace('\'', "''"))
         }

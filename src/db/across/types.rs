@@ -180,16 +180,34 @@ mod tests {
             ("public.mood", "TEXT"),
             ("character varying(20)", "TEXT"),
         ] {
-            assert_eq!(becomes(Engine::Sqlite, declared, &[]), expected, "{declared}");
+            assert_eq!(
+                becomes(Engine::Sqlite, declared, &[]),
+                expected,
+                "{declared}"
+            );
         }
     }
 
     #[test]
     fn only_some_types_have_one_order_everywhere() {
-        for declared in ["bigint", "uuid", "date", "timestamp(3) with time zone", "time without time zone"] {
+        for declared in [
+            "bigint",
+            "uuid",
+            "date",
+            "timestamp(3) with time zone",
+            "time without time zone",
+        ] {
             assert!(!sorts_as_bytes(declared), "{declared}");
         }
-        for declared in ["text", "numeric(10,0)", "time with time zone", "uuid[]", "timestamp with time zone[]", "interval", "inet"] {
+        for declared in [
+            "text",
+            "numeric(10,0)",
+            "time with time zone",
+            "uuid[]",
+            "timestamp with time zone[]",
+            "interval",
+            "inet",
+        ] {
             assert!(sorts_as_bytes(declared), "{declared}");
         }
     }

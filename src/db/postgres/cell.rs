@@ -5,7 +5,8 @@
 //! the values are: `1.0` and `1.00`, `1 mon` and `30 days` stay apart.
 
 use crate::domain::packed::{Cell, Packed};
-use crate::domain::plan::{Engine, Plan, Side};
+use crate::domain::plan::Side;
+use crate::domain::table::Column;
 use crate::domain::value::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -34,12 +35,11 @@ impl Form {
         }
     }
 
-    /// The same in a plan: a `numeric` that holds what came from SQLite is read as SQLite would read it.
-    pub(super) fn planned(plan: &Plan, side: Side, declared: &str) -> Self {
-        let from_sqlite = side == Side::Target && plan.source.engine == Engine::Sqlite;
-        match declared {
-            "numeric" if from_sqlite => Self::Number,
-            declared => Self::of(declared),
+    /// Of a column of a plan: a `numeric` that holds numbers of SQLite's is read as SQLite would read it.
+    pub(super) fn planned(column: &Column, side: Side, declared: &str) -> Self {
+        match (side, column.becomes.as_str(), declared) {
+            (Side::Target, "numeric", "numeric") => Self::Number,
+            _ => Self::of(declared),
         }
     }
 

@@ -183,7 +183,7 @@ impl Relations {
         if there != table.columns.len() || !same_key(table, told) {
             return Ok(None);
         }
-        Ok(Shape::new(&self.plan, side, id, table, places))
+        Ok(Shape::new(side, id, table, places))
     }
 
     /// The types of a relation's columns as people write them, and whether a column is generated now.

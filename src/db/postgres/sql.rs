@@ -148,21 +148,20 @@ impl TableSql {
             .columns
             .iter()
             .map(|column| {
-                let (_, cast, identity, collation, bytewise) = there.get(&column.name).ok_or_else(|| {
-                    let what = format!(
-                        "{name} on the {} has no column {}",
-                        side.label(),
-                        column.name
-                    );
-                    Fault::new(Kind::Blocked, what).code("SCHEMA-DIFFERS")
-                })?;
-                let form = Form::planned(plan, side, cast);
+                let (_, cast, identity, collation, bytewise) =
+                    there.get(&column.name).ok_or_else(|| {
+                        let what = format!(
+                            "{name} on the {} has no column {}",
+                            side.label(),
+                            column.name
+                        );
+                        Fault::new(Kind::Blocked, what).code("SCHEMA-DIFFERS")
+                    })?;
+                let form = Form::planned(column, side, cast);
                 Ok(Column {
                     name: quote(&column.name),
                     form,
-                    bytes: form == Form::Text
-                        && !bytewise
-                        && across::in_bytes(plan, side, cast),
+                    bytes: form == Form::Text && !bytewise && across::in_bytes(plan, side, cast),
                     cast: cast.clone(),
                     collation: collation.clone(),
                     always: identity == "a",

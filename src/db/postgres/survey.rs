@@ -3,8 +3,8 @@
 use super::catalog::{self, Identity, Kind, Relation, get};
 use super::connect::Session;
 use super::names::{literal, qualified, shown};
-use super::outline::outline;
 use super::objects::{self, Comment, Needs, Object, Sequence};
+use super::outline::outline;
 use super::place::OrFault;
 use super::render::{Source, name_of};
 use crate::db::{Ddl, Survey, Surveyed};

@@ -8,7 +8,7 @@ use super::cell::Form;
 use crate::domain::change::{Change, Image};
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
-use crate::domain::plan::{Plan, Side};
+use crate::domain::plan::Side;
 use crate::domain::table::{KeySpec, Table};
 use crate::domain::value::{Row, Value};
 use pg_walstream::protocol::{ColumnData, TupleData};
@@ -38,7 +38,6 @@ pub(super) enum Updated {
 impl Shape {
     /// Of a table that is moved live.
     pub(super) fn new(
-        plan: &Plan,
         side: Side,
         id: TableId,
         table: &Table,
@@ -50,7 +49,7 @@ impl Shape {
             forms: table
                 .columns
                 .iter()
-                .map(|c| Form::planned(plan, side, c.declared_on(side)))
+                .map(|c| Form::planned(c, side, c.declared_on(side)))
                 .collect(),
             key: table.key()?.clone(),
         })

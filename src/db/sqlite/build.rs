@@ -5,8 +5,8 @@
 
 use super::ddl::{Token, TokenKind, quote_name, tokens};
 use super::place::{OrFault, Place};
-use crate::db::{Ddl, across};
 pub(super) use crate::db::across::counter as sequence_sql;
+use crate::db::{Ddl, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Plan;
 use rusqlite::{Connection, OptionalExtension, params};

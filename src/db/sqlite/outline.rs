@@ -41,7 +41,11 @@ pub(super) fn outline(conn: &Connection, found: &Table) -> rusqlite::Result<Outl
         on_delete: foreign.on_delete.clone(),
     });
     let is_key = |index: &Index| {
-        let columns = index.parts.iter().flatten().map(|part| part.column.as_str());
+        let columns = index
+            .parts
+            .iter()
+            .flatten()
+            .map(|part| part.column.as_str());
         index.unique && index.condition.is_none() && columns.eq(key.iter().copied())
     };
     Ok(Outline {
@@ -74,6 +78,7 @@ fn part(conn: &Connection, found: &Table, column: &catalog::Column) -> rusqlite:
         counter: counted.then_some(Counter { last }),
         computed: !copied,
         folds: fold(column.collation.as_deref().unwrap_or_default()),
+        collation: None,
         seen,
     })
 }
@@ -157,7 +162,9 @@ fn words(found: &Table, expr: &Expr) -> Vec<Word> {
                 Some(name) => column(found, &name),
                 None => Word::Own,
             },
-            TokenKind::Text | TokenKind::Literal => literal(sql, token).map_or(Word::Own, Word::Value),
+            TokenKind::Text | TokenKind::Literal => {
+                literal(sql, token).map_or(Word::Own, Word::Value)
+            }
             TokenKind::Punct(_) => {
                 let next = tokens.get(at + 1).filter(|next| {
                     matches!(next.kind, TokenKind::Punct(_)) && next.span.start == token.span.end
