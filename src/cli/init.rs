@@ -4,6 +4,7 @@ use super::ends::Ends;
 use super::world::{Exit, World, own};
 use crate::config::url::Url;
 use crate::db::Survey;
+use crate::db::across::names;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::table::{Mode, Table};
 use crate::domain::unit::Rows;
@@ -72,7 +73,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     let _ = writeln!(out, "  source  {}", described(&ends.from, &ends.ours));
     let _ = writeln!(out, "  target  {}", described(&ends.to, &ends.theirs));
     let _ = writeln!(out, "  way     {}", ends.from.engine().words().way);
-    for (at, line) in care(&ends.ours, &ends.theirs).iter().enumerate() {
+    for (at, line) in care(&ends).iter().enumerate() {
         let label = if at == 0 { "care" } else { "" };
         let _ = writeln!(out, "  {label:6}  {line}");
     }
@@ -144,8 +145,14 @@ fn described(url: &Url, survey: &Survey) -> String {
     )
 }
 
+/// What a table of the source is called on the target.
+fn named(ends: &Ends, table: &Table) -> String {
+    names::across(ends.from.engine(), ends.to.engine(), &table.source)
+}
+
 /// What its user should know before anything else.
-fn care(ours: &Survey, theirs: &Survey) -> Vec<String> {
+fn care(ends: &Ends) -> Vec<String> {
+    let (ours, theirs) = (&ends.ours, &ends.theirs);
     let mut lines = Vec::new();
     let personal: Vec<String> = ours
         .tables
@@ -179,7 +186,7 @@ fn care(ours: &Survey, theirs: &Survey) -> Vec<String> {
         .filter(|there| {
             ours.tables
                 .iter()
-                .any(|our| our.table.source.eq_ignore_ascii_case(&there.table.target))
+                .any(|our| named(ends, &our.table).eq_ignore_ascii_case(&there.table.target))
         })
         .map(|there| format!("{} ({} rows)", there.table.target, there.rows))
         .collect();
@@ -264,7 +271,8 @@ fn config(name: &str, ends: &Ends) -> String {
     );
     out.push_str("# Every table of the source. Take one out, and it stays behind.\n");
     for found in &ends.ours.tables {
-        table(&mut out, &found.table, found.rows, &ends.theirs);
+        let name = named(ends, &found.table);
+        table(&mut out, &found.table, &name, found.rows, &ends.theirs);
     }
     out.push_str(
         "[backfill]\n\
@@ -286,7 +294,8 @@ fn config(name: &str, ends: &Ends) -> String {
     out
 }
 
-fn table(out: &mut String, table: &Table, rows: Rows, theirs: &Survey) {
+/// `name`: what the table is called on the target.
+fn table(out: &mut String, table: &Table, name: &str, rows: Rows, theirs: &Survey) {
     if let Mode::LeftOut(why) = &table.mode {
         let _ = writeln!(
             out,
@@ -311,7 +320,7 @@ fn table(out: &mut String, table: &Table, rows: Rows, theirs: &Survey) {
     let there = theirs
         .tables
         .iter()
-        .find(|there| there.table.target.eq_ignore_ascii_case(&table.source));
+        .find(|there| there.table.target.eq_ignore_ascii_case(name));
     if let Some(there) = there.filter(|there| there.rows > Rows::ZERO) {
         let _ = writeln!(
             out,
@@ -343,6 +352,7 @@ mod tests {
                     name: (*name).into(),
                     declared: String::new(),
                     masked: false,
+                    becomes: String::new(),
                 })
                 .collect(),
             mode: Mode::LeftOut(String::new()),

@@ -2,7 +2,7 @@
 
 use super::meant::{Config, Placed, TableWish};
 use super::wording::nearest;
-use crate::db::{Survey, Surveyed};
+use crate::db::{Survey, Surveyed, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::plan::Plan;
@@ -51,8 +51,14 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
         if wish.is_some_and(|wish| wish.adopt) {
             plan.adopt.push(TableId(plan.tables.len() as u16));
         }
-        plan.tables.push(planned(config, found, wish)?);
+        let mut table = planned(config, found, wish)?;
+        if let Some(kinds) = across::kinds(&plan) {
+            let wished = wish.map(|wish| wish.target.as_str());
+            across::settle(kinds, &mut table, &found.outline, wished);
+        }
+        plan.tables.push(table);
     }
+    apart(&plan)?;
     if !plan.tables.iter().any(|table| table.key().is_some()) {
         let why = match source.tables.len() {
             0 => "the source has no tables".to_owned(),
@@ -79,6 +85,24 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
         }
     }
     Ok(plan)
+}
+
+/// Tables of two schemas may get one name on a database that has no schemas.
+fn apart(plan: &Plan) -> Result<()> {
+    let mut names = std::collections::HashMap::new();
+    let live = plan.tables.iter().filter(|table| table.key().is_some());
+    for table in live.filter(|_| across::kinds(plan).is_some()) {
+        if let Some(other) = names.insert(table.target.to_ascii_lowercase(), &table.source) {
+            let what = format!(
+                "{other} and {} would both be called {} on the target",
+                table.source, table.target
+            );
+            return Err(Fault::new(Kind::Usage, what)
+                .code("CONFIG")
+                .hint("give one of them another name: target = \"…\" in its [[table]]"));
+        }
+    }
+    Ok(())
 }
 
 fn planned(config: &Config, found: &Surveyed, wish: Option<&TableWish>) -> Result<Table> {

@@ -6,6 +6,7 @@
 //! An [`Endpoint`] is one physical end of the migration. A source keeps table names of `Table::source`, a target those of
 //! `Table::target`; a reverse lane swaps the endpoints, not the names.
 
+pub mod across;
 pub mod canon;
 pub mod postgres;
 mod refused;
@@ -70,6 +71,8 @@ pub struct Surveyed {
     pub create: Ddl,
     /// Secondary indexes and whatever else is built after the copy.
     pub after: Vec<Ddl>,
+    /// The same as data, for a target of another kind.
+    pub outline: across::Outline,
 }
 
 /// One statement that makes something on the target.

@@ -26,6 +26,9 @@ pub struct Preflight {
     pub creates: Vec<Object>,
     /// What would be made for the application on the target: tables before the copy, the rest after it.
     pub builds: Vec<Build>,
+    /// What types become on a target of another kind; empty where both are of one kind.
+    #[serde(default)]
+    pub mapping: Vec<MappedTable>,
     /// The data, where it was asked for.
     pub profile: Vec<TableProfile>,
 }
@@ -71,6 +74,17 @@ pub struct Build {
     pub sql: String,
     /// Whether it is built after the copy.
     pub after_copy: bool,
+}
+
+/// One table's types, here and there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappedTable {
+    /// Its name on the source.
+    pub source: String,
+    /// Its name on the target.
+    pub target: String,
+    /// Each copied column: its name, its type on the source, its type on the target.
+    pub columns: Vec<(String, String, String)>,
 }
 
 /// Time and space, as far as a short measurement tells.

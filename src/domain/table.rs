@@ -15,6 +15,19 @@ pub struct Column {
     pub declared: String,
     /// Whether its values are never to be shown (`mask` in the config).
     pub masked: bool,
+    /// Its type on the target, where that is another kind of database; empty where source and target write it alike.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub becomes: String,
+}
+
+impl Column {
+    /// Its type as a side writes it.
+    pub fn declared_on(&self, side: Side) -> &str {
+        match side {
+            Side::Target if !self.becomes.is_empty() => &self.becomes,
+            Side::Source | Side::Target => &self.declared,
+        }
+    }
 }
 
 /// What identifies a row: the table's replica identity.

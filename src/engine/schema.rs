@@ -4,7 +4,7 @@ use super::clock::Watch;
 use super::lane::LaneHandle;
 use super::report::Report;
 use super::site::{Site, stopped};
-use crate::db::{Ddl, Part, Survey};
+use crate::db::{Ddl, Part, Survey, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::Side;
@@ -26,7 +26,7 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
     let Some(there) = there_before(made) else {
         return look(site).await;
     };
-    let survey = site.retry(|| site.source.survey()).await?;
+    let survey = wanted(site).await?;
     site.retry(|| async {
         site.target
             .install(Part::Ledger, &site.plan)
@@ -109,7 +109,7 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
 
 /// Indexes, then views and triggers of the application, while the stream goes on.
 pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
-    let survey = site.retry(|| site.source.survey()).await?;
+    let survey = wanted(site).await?;
     let moved = site.plan.tables.iter().filter(|t| t.key().is_some());
     let mut after: Vec<Ddl> = Vec::new();
     for table in moved {
@@ -143,6 +143,12 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
     Ok(())
 }
 
+/// What the source holds, in the words that make it on the target.
+async fn wanted(site: &Site) -> Result<Survey> {
+    let survey = site.retry(|| site.source.survey()).await?;
+    Ok(across::carried(survey, &site.plan))
+}
+
 /// How a thing is called in the record.
 fn named(ddl: &Ddl) -> String {
     format!("{} {}", ddl.kind, ddl.name)
@@ -169,7 +175,7 @@ fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
 
 /// Records which tables of the plan, and what they are made of, are on the target already.
 async fn look(site: &Site) -> Result<()> {
-    let wanted = site.retry(|| site.source.survey()).await?.before;
+    let wanted = wanted(site).await?.before;
     let survey = site.retry(|| site.target.survey()).await?;
     let before = survey.before.iter().map(named);
     let before = before.filter(|name| wanted.iter().any(|ddl| named(ddl) == *name));

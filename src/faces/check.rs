@@ -3,7 +3,7 @@
 use super::paint::{Paint, Role, Sign};
 use crate::domain::finding::{Finding, Object, Stage};
 use crate::domain::plan::Side;
-use crate::domain::preflight::{Preflight, TableProfile};
+use crate::domain::preflight::{MappedTable, Preflight, TableProfile};
 use crate::domain::unit::{Bytes, counted};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -80,6 +80,13 @@ pub fn text(check: &Preflight, file: &str, paint: Paint) -> String {
                 );
             }
         }
+    }
+    if !check.mapping.is_empty() {
+        heading(&mut out, "TYPES", "what each column becomes on the target");
+        check
+            .mapping
+            .iter()
+            .for_each(|table| mapped(&mut out, table));
     }
     heading(&mut out, "ESTIMATE", &estimate(check));
     creates(&mut out, check, paint);
@@ -258,6 +265,21 @@ fn profile(out: &mut String, table: &TableProfile) {
     }
 }
 
+fn mapped(out: &mut String, table: &MappedTable) {
+    let _ = writeln!(out, "  {} → {}", table.source, table.target);
+    let widest = |of: fn(&(String, String, String)) -> &str| {
+        let widths = table
+            .columns
+            .iter()
+            .map(|column| of(column).chars().count());
+        widths.max().unwrap_or_default()
+    };
+    let (name, declared) = (widest(|c| &c.0), widest(|c| &c.1));
+    for (column, from, to) in &table.columns {
+        let _ = writeln!(out, "    {column:name$}  {from:declared$} → {to}");
+    }
+}
+
 fn closing(out: &mut String, check: &Preflight, file: &str, paint: Paint) {
     let blocking = check.of(Stage::BlocksCopy).count();
     if blocking > 0 {
@@ -386,6 +408,7 @@ pub fn json(check: &Preflight) -> Json {
         },
         "will_create": check.creates,
         "will_build": check.builds,
+        "types": check.mapping,
         "profile": check.profile,
     })
 }

@@ -246,6 +246,7 @@ mod tests {
             name: name.into(),
             declared: String::new(),
             masked: false,
+            becomes: String::new(),
         };
         Table {
             source: "t".into(),

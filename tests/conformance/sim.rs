@@ -55,6 +55,7 @@ fn definition(spec: &Spec) -> Definition {
         name: (*name).into(),
         declared: (*declared).into(),
         masked: false,
+        becomes: String::new(),
     });
     Definition {
         table: Table {

@@ -49,6 +49,7 @@ pub fn plan() -> Plan {
             name: "id".into(),
             declared: "INTEGER".into(),
             masked: false,
+            becomes: String::new(),
         }],
         mode,
         shape: "s".into(),

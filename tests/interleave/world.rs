@@ -165,6 +165,7 @@ pub fn definition(name: &str) -> Definition {
         name: name.into(),
         declared: String::new(),
         masked: false,
+        becomes: String::new(),
     };
     Definition {
         table: Table {

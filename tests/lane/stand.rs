@@ -51,6 +51,7 @@ fn definition() -> Definition {
         name: name.into(),
         declared: String::new(),
         masked: false,
+        becomes: String::new(),
     };
     Definition {
         table: Table {

@@ -73,6 +73,7 @@ fn column(name: &str, declared: &str) -> Column {
         name: name.into(),
         declared: declared.into(),
         masked: name == "note" || name == "email",
+        becomes: String::new(),
     }
 }
 

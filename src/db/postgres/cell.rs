@@ -5,6 +5,8 @@
 //! the values are: `1.0` and `1.00`, `1 mon` and `30 days` stay apart.
 
 use crate::domain::packed::{Cell, Packed};
+use crate::domain::plan::Side;
+use crate::domain::table::Column;
 use crate::domain::value::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,6 +19,8 @@ pub(super) enum Form {
     Boolean,
     Bytes,
     Text,
+    /// A number as SQLite has it: whole, or else binary64.
+    Number,
 }
 
 impl Form {
@@ -28,6 +32,14 @@ impl Form {
             "boolean" => Self::Boolean,
             "bytea" => Self::Bytes,
             _ => Self::Text,
+        }
+    }
+
+    /// Of a column of a plan: a `numeric` that holds numbers of SQLite's is read as SQLite would read it.
+    pub(super) fn planned(column: &Column, side: Side, declared: &str) -> Self {
+        match (side, column.becomes.as_str(), declared) {
+            (Side::Target, "numeric", "numeric") => Self::Number,
+            _ => Self::of(declared),
         }
     }
 
@@ -50,6 +62,7 @@ impl Form {
                 scratch.clear();
                 unhex(text, scratch).map(|()| Cell::Blob(scratch))
             }
+            Self::Number => exact(text),
             Self::Text => None,
         };
         read.unwrap_or(Cell::Text(text))
@@ -58,6 +71,21 @@ impl Form {
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A numeric, where it is a whole number or one that binary64 has exactly as it is written, zeros at its end apart.
+fn exact(text: &[u8]) -> Option<Cell<'static>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let plain = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => text,
+    };
+    if let Ok(whole) = plain.parse() {
+        return Some(Cell::Integer(whole));
+    }
+    let real: f64 = plain.parse().ok()?;
+    let infinite = real.is_infinite() && plain.ends_with("Infinity");
+    (infinite || real.to_string() == plain).then_some(Cell::Real(real))
 }
 
 fn unhex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
@@ -197,6 +225,17 @@ mod tests {
             (Form::Bytes, "\\x", Value::Blob([].into())),
             (Form::Text, "1.00", Value::text("1.00")),
             (Form::Integer, "none", Value::text("none")),
+            (Form::Number, "10", Value::Integer(10)),
+            (Form::Number, "10.00", Value::Integer(10)),
+            (Form::Number, "9.990", Value::Real(9.99)),
+            (Form::Number, "-0.5", Value::Real(-0.5)),
+            (Form::Number, "Infinity", Value::Real(f64::INFINITY)),
+            (
+                Form::Number,
+                "0.12345678901234567890123",
+                Value::text("0.12345678901234567890123"),
+            ),
+            (Form::Number, "NaN", Value::text("NaN")),
         ];
         for (form, written, value) in cases {
             assert_eq!(form.value(written.as_bytes()), value, "{written}");

@@ -231,6 +231,24 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a == b || form(a) == form(b)
 }
 
+/// The same without regard to any parentheses: the server puts its own around each part of a condition.
+pub(super) fn same_loosely(a: &str, b: &str) -> bool {
+    fn flat(nodes: Vec<Node>, out: &mut Vec<String>) {
+        for node in nodes {
+            match node {
+                Node::Leaf(text) => out.push(text),
+                Node::Round(inner) | Node::Square(inner) => flat(inner, out),
+            }
+        }
+    }
+    let flat_form = |sql: &str| {
+        let mut out = Vec::new();
+        flat(form(sql), &mut out);
+        out
+    };
+    flat_form(a) == flat_form(b)
+}
+
 fn form(sql: &str) -> Vec<Node> {
     let mut tokens: Vec<String> = tokens(sql)
         .into_iter()

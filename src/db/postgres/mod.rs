@@ -24,6 +24,7 @@ mod land;
 mod ledger;
 mod names;
 mod objects;
+mod outline;
 mod params;
 mod parts;
 mod place;

@@ -141,6 +141,17 @@ impl Place {
                     refused::PARKED,
                     "compare that constraint's definition on both sides, and the rows it names",
                 ),
+                _ if matches!(
+                    state,
+                    "22001" | "22003" | "22007" | "22008" | "22021" | "22P02" | "22P03"
+                ) =>
+                {
+                    (
+                        Kind::Blocked,
+                        PARKED,
+                        "a column can't hold a value: compare its type on both sides",
+                    )
+                }
                 "58" | "XX" => (
                     Kind::Own,
                     "DISK-FAILED",

@@ -162,6 +162,7 @@ impl Relations {
             return Ok(None);
         };
         let types = self.types(told).await?;
+        let side = self.server.place.side;
         let mut places = Vec::with_capacity(told.columns.len());
         for (column, (declared, generated)) in told.columns.iter().zip(&types) {
             let place = table.columns.iter().position(|c| c.name == *column.name);
@@ -169,7 +170,7 @@ impl Relations {
                 Some(place) => table
                     .columns
                     .get(place)
-                    .is_some_and(|c| c.declared == *declared),
+                    .is_some_and(|c| c.declared_on(side) == declared),
                 // A server can be told to publish them (18 and newer).
                 None => *generated,
             };
@@ -182,7 +183,7 @@ impl Relations {
         if there != table.columns.len() || !same_key(table, told) {
             return Ok(None);
         }
-        Ok(Shape::new(id, table, places))
+        Ok(Shape::new(side, id, table, places))
     }
 
     /// The types of a relation's columns as people write them, and whether a column is generated now.

@@ -7,6 +7,7 @@ use super::cell::{self, Form};
 use super::connect::Session;
 use super::names::{literal, qualified, quote};
 use super::place::OrFault;
+use crate::db::across;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Range};
@@ -28,7 +29,28 @@ pub(super) struct Column {
     collation: Option<String>,
     /// GENERATED ALWAYS AS IDENTITY: an UPDATE can't set it.
     always: bool,
+    /// Ranges go by the bytes of its text: the other side orders it so, and its own order is another.
+    bytes: bool,
 }
+
+impl Column {
+    /// `expr`, a value of this column, as ranges compare it.
+    fn ordered(&self, expr: &str) -> String {
+        if self.bytes {
+            format!("({expr}::text) COLLATE \"C\"")
+        } else {
+            expr.to_owned()
+        }
+    }
+}
+
+/// Whether the collation of a column orders by bytes.
+const BYTEWISE: &str = "coalesce((SELECT CASE co.collprovider \
+       WHEN 'd' THEN CASE coalesce(to_jsonb(d)->>'datlocprovider', 'c') \
+         WHEN 'c' THEN d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') WHEN 'b' THEN true ELSE false END \
+       WHEN 'c' THEN co.collcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') WHEN 'b' THEN true ELSE false END \
+     FROM pg_catalog.pg_collation co, pg_catalog.pg_database d \
+     WHERE co.oid = attcollation AND d.datname = pg_catalog.current_database()), false)";
 
 /// What statements about one table are made of.
 pub(super) struct TableSql {
@@ -93,18 +115,19 @@ impl TableSql {
         let name = table.name_on(side);
         let from = qualified(name);
         let place = session.shared_place();
-        let found = sqlx::query_as(
+        let sql = format!(
             "SELECT attname::text, pg_catalog.format_type(atttypid, -1), attidentity::text, \
              (SELECT pg_catalog.format('%I.%I', n.nspname, c.collname) FROM pg_catalog.pg_collation c \
-              JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = attcollation) \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = attcollation), {BYTEWISE} \
              FROM pg_catalog.pg_attribute \
-             WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped",
-        )
-        .bind(&from)
-        .fetch_all(session.conn()?)
-        .await
-        .or_fault(&place, "read the columns of a table")?;
-        type Found = (String, String, String, Option<String>);
+             WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped"
+        );
+        let found = sqlx::query_as(&sql)
+            .bind(&from)
+            .fetch_all(session.conn()?)
+            .await
+            .or_fault(&place, "read the columns of a table")?;
+        type Found = (String, String, String, Option<String>, bool);
         let there: HashMap<String, Found> = found
             .into_iter()
             .map(|row: Found| (row.0.clone(), row))
@@ -117,17 +140,20 @@ impl TableSql {
             .columns
             .iter()
             .map(|column| {
-                let (_, cast, identity, collation) = there.get(&column.name).ok_or_else(|| {
-                    let what = format!(
-                        "{name} on the {} has no column {}",
-                        side.label(),
-                        column.name
-                    );
-                    Fault::new(Kind::Blocked, what).code("SCHEMA-DIFFERS")
-                })?;
+                let (_, cast, identity, collation, bytewise) =
+                    there.get(&column.name).ok_or_else(|| {
+                        let what = format!(
+                            "{name} on the {} has no column {}",
+                            side.label(),
+                            column.name
+                        );
+                        Fault::new(Kind::Blocked, what).code("SCHEMA-DIFFERS")
+                    })?;
+                let form = Form::planned(column, side, cast);
                 Ok(Column {
                     name: quote(&column.name),
-                    form: Form::of(cast),
+                    form,
+                    bytes: form == Form::Text && !bytewise && across::in_bytes(plan, side, cast),
                     cast: cast.clone(),
                     collation: collation.clone(),
                     always: identity == "a",
@@ -194,14 +220,24 @@ impl TableSql {
         format!("({})", parts.join(", "))
     }
 
+    /// An end of a range, as the key's columns are compared with it.
+    fn end(&self, parts: &[Value]) -> String {
+        let parts: Vec<_> = self
+            .key_columns()
+            .zip(parts)
+            .map(|(column, part)| column.ordered(&typed(part, column)))
+            .collect();
+        format!("({})", parts.join(", "))
+    }
+
     /// Whether `left` (the key's columns, or a key) lies in the range.
     fn within(&self, left: &str, range: &Range) -> String {
         let mut terms = Vec::new();
         if let Some(lo) = &range.lo {
-            terms.push(format!("{left} >= {}", self.tuple(&lo.0)));
+            terms.push(format!("{left} >= {}", self.end(&lo.0)));
         }
         if let Some(hi) = &range.hi {
-            terms.push(format!("{left} < {}", self.tuple(&hi.0)));
+            terms.push(format!("{left} < {}", self.end(&hi.0)));
         }
         if terms.is_empty() {
             "true".to_owned()
@@ -210,14 +246,23 @@ impl TableSql {
         }
     }
 
+    /// The key's columns, as ranges go by them.
+    fn order(&self) -> String {
+        let parts: Vec<_> = self
+            .key_columns()
+            .map(|column| column.ordered(&column.name))
+            .collect();
+        parts.join(", ")
+    }
+
     fn key_tuple(&self) -> String {
-        format!("({})", self.key_list())
+        format!("({})", self.order())
     }
 
     /// COPY of a range's rows, in key order where that is asked for.
     pub(super) fn copy_range(&self, range: &Range, ordered: bool) -> String {
         let order = if ordered {
-            format!(" ORDER BY {}", self.key_list())
+            format!(" ORDER BY {}", self.order())
         } else {
             String::new()
         };
@@ -262,15 +307,12 @@ impl TableSql {
 
     /// The key, as text, that lies so many rows after the bound, or after the start.
     pub(super) fn bound(&self, range: &Range, rows: u64) -> String {
-        let key: Vec<_> = self
-            .key_columns()
-            .map(|column| column.name.as_str())
-            .collect();
         format!(
-            "COPY (SELECT {list} FROM {} WHERE {} ORDER BY {list} OFFSET {rows} LIMIT 1) TO STDOUT",
+            "COPY (SELECT {} FROM {} WHERE {} ORDER BY {} OFFSET {rows} LIMIT 1) TO STDOUT",
+            self.key_list(),
             self.from,
             self.within(&self.key_tuple(), range),
-            list = key.join(", "),
+            self.order(),
         )
     }
 
@@ -281,12 +323,11 @@ impl TableSql {
             let parts: Vec<_> = self
                 .key_columns()
                 .zip(key.parts())
-                .map(|(column, part)| {
-                    let collate = match &column.collation {
-                        Some(name) => format!(" COLLATE {name}"),
-                        None => String::new(),
-                    };
-                    format!("{}{collate}", typed(part, column))
+                .map(|(column, part)| match &column.collation {
+                    Some(name) if !column.bytes => {
+                        format!("{} COLLATE {name}", typed(part, column))
+                    }
+                    _ => column.ordered(&typed(part, column)),
                 })
                 .collect();
             format!("({})", parts.join(", "))

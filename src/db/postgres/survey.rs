@@ -4,6 +4,7 @@ use super::catalog::{self, Identity, Kind, Relation, get};
 use super::connect::Session;
 use super::names::{literal, qualified, shown};
 use super::objects::{self, Comment, Needs, Object, Sequence};
+use super::outline::outline;
 use super::place::OrFault;
 use super::render::{Source, name_of};
 use crate::db::{Ddl, Survey, Surveyed};
@@ -216,6 +217,7 @@ fn surveyed(
         exact,
         create: source.create(relation),
         after,
+        outline: outline(source, relation),
     }
 }
 
@@ -256,6 +258,7 @@ fn table(relation: &Relation, partitions: &[&Relation]) -> Table {
                 name: column.name.clone(),
                 declared: column.declared.clone(),
                 masked: false,
+                becomes: String::new(),
             })
             .collect(),
         mode,

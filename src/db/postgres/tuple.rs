@@ -8,6 +8,7 @@ use super::cell::Form;
 use crate::domain::change::{Change, Image};
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
+use crate::domain::plan::Side;
 use crate::domain::table::{KeySpec, Table};
 use crate::domain::value::{Row, Value};
 use pg_walstream::protocol::{ColumnData, TupleData};
@@ -36,14 +37,19 @@ pub(super) enum Updated {
 
 impl Shape {
     /// Of a table that is moved live.
-    pub(super) fn new(id: TableId, table: &Table, places: Vec<Option<usize>>) -> Option<Self> {
+    pub(super) fn new(
+        side: Side,
+        id: TableId,
+        table: &Table,
+        places: Vec<Option<usize>>,
+    ) -> Option<Self> {
         Some(Self {
             table: id,
             places,
             forms: table
                 .columns
                 .iter()
-                .map(|c| Form::of(&c.declared))
+                .map(|c| Form::planned(c, side, c.declared_on(side)))
                 .collect(),
             key: table.key()?.clone(),
         })

@@ -4,6 +4,7 @@ use super::connect::{Server, Session};
 use super::sql::Tables;
 use super::transact::{begin, commit};
 use super::{apply, ddl, land, ledger};
+use crate::db::across::fits;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Outcome, Result};
 use crate::domain::id::{TableId, Token};
@@ -103,6 +104,11 @@ impl Writer for PgWriter {
 
     async fn land(&self, landing: Landing) -> Outcome<Landed> {
         let doing = "land rows";
+        let table = self.tables.plan.table(landing.table);
+        let rows = table.map(|table| (table, &*landing.rows));
+        if let Err(fault) = fits(&self.tables.plan, rows, []) {
+            return Outcome::NotDone(fault);
+        }
         let mut session = match self.begin(doing, None).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
@@ -113,6 +119,9 @@ impl Writer for PgWriter {
 
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         let doing = "apply changes";
+        if let Err(fault) = fits(&self.tables.plan, None, &batch.net) {
+            return Outcome::NotDone(fault);
+        }
         let mut session = match self.begin(doing, Some(batch.upto)).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),

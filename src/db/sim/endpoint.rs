@@ -354,5 +354,6 @@ fn surveyed(definition: &Definition, rows: usize) -> Surveyed {
             sql,
         },
         after: Vec::new(),
+        outline: Default::default(),
     }
 }

@@ -5,7 +5,8 @@
 
 use super::ddl::{Token, TokenKind, quote_name, tokens};
 use super::place::{OrFault, Place};
-use crate::db::Ddl;
+pub(super) use crate::db::across::counter as sequence_sql;
+use crate::db::{Ddl, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Plan;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -142,7 +143,7 @@ fn what_it_makes(sql: &str) -> Option<(&'static str, String)> {
 
 /// The statement with the target's name for the table that it makes or indexes.
 fn renamed(plan: &Plan, sql: &str) -> String {
-    let Some(all) = tokens(sql) else {
+    let Some(all) = tokens(sql).filter(|_| across::kinds(plan).is_none()) else {
         return sql.to_owned();
     };
     let token = match name_at(sql, &all) {
@@ -179,16 +180,6 @@ fn renamed_sequence(plan: &Plan, ddl: &Ddl) -> String {
         }
         _ => ddl.sql.clone(),
     }
-}
-
-/// Raises a table's AUTOINCREMENT counter to at least `value`: an id that was given once is never given again, even when its
-/// row is gone. The value stands at the end, where it is read again.
-pub(super) fn sequence_sql(table: &str, value: i64) -> String {
-    let name = super::ddl::quote_text(table);
-    format!(
-        "INSERT INTO sqlite_sequence(name, seq) SELECT {name}, 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = {name}); \
-         UPDATE sqlite_sequence SET seq = {value} WHERE name = {name} AND seq < {value}"
-    )
 }
 
 #[cfg(test)]

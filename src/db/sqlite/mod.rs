@@ -27,6 +27,7 @@ mod gate;
 mod land;
 mod ledger;
 mod log;
+mod outline;
 mod parts;
 mod place;
 mod prune;

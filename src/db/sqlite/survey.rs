@@ -3,8 +3,10 @@
 use super::build::{PRAGMA, SEQUENCE, sequence_sql};
 use super::catalog::{Catalog, ColumnKind, Index, IndexOrigin, Table as Found, TableKind};
 use super::identity::{Identity, holds_null};
+use super::outline::outline;
 use super::place::{OrFault, Place};
 use super::shape::fingerprint;
+use crate::db::across::Outline;
 use crate::db::{Ddl, Survey, Surveyed};
 use crate::domain::fault::Result;
 use crate::domain::table::{Column, KeySpec, Mode, Table};
@@ -83,6 +85,11 @@ fn surveyed(conn: &Connection, found: &Found) -> rusqlite::Result<Surveyed> {
         exact: !virtual_table,
         create: ddl("table", &found.name, &create),
         after,
+        outline: if virtual_table {
+            Outline::default()
+        } else {
+            outline(conn, found)?
+        },
     })
 }
 
@@ -104,6 +111,7 @@ fn table(conn: &Connection, found: &Found) -> rusqlite::Result<Table> {
             name: column.name.clone(),
             declared: column.declared.clone(),
             masked: false,
+            becomes: String::new(),
         })
         .collect();
     let mode = match &found.identity {

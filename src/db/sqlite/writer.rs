@@ -5,6 +5,7 @@ use super::place::Place;
 use super::reader::Reader;
 use super::transact::{immediate, leased};
 use super::{apply, build, land, ledger};
+use crate::db::across::fits;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Fault, Outcome, Result};
 use crate::domain::id::{TableId, Token};
@@ -89,6 +90,8 @@ impl Writer for SqliteWriter {
 
     async fn land(&self, landing: Landing) -> Outcome<Landed> {
         self.write("land rows", None, move |conn, reader| {
+            let table = reader.plan.table(landing.table);
+            fits(&reader.plan, table.map(|table| (table, &*landing.rows)), [])?;
             let sql = reader.tables(conn)?.get(landing.table)?;
             land::land(conn, &reader.place, &reader.plan, &sql, &landing)
         })
@@ -97,6 +100,7 @@ impl Writer for SqliteWriter {
 
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         self.write("apply changes", Some(batch.upto), move |conn, reader| {
+            fits(&reader.plan, None, &batch.net)?;
             apply::apply(conn, &reader.place, &reader.tables(conn)?, &batch)
         })
         .await

@@ -1,6 +1,6 @@
 //! Which table is compared with which.
 
-use crate::db::{Survey, Surveyed};
+use crate::db::{Survey, Surveyed, across};
 use crate::domain::id::{MigrationName, TableId};
 use crate::domain::key::Collation;
 use crate::domain::plan::{Backfill, EndPlan, Environment, Plan, Prune, Throttle, Verify};
@@ -58,8 +58,8 @@ pub fn matched(
         .iter()
         .filter(|found| wanted(&found.table.source))
     {
-        match counterpart(target.1, &ours.table.source) {
-            Some(theirs) => add(&mut plan, &mut matched, &ours.table, &theirs.table),
+        match counterpart(target.1, &there(&plan, &ours.table.source)) {
+            Some(theirs) => add(&mut plan, &mut matched, ours, &theirs.table),
             None => matched.only_source.push(ours.table.source.clone()),
         }
     }
@@ -69,7 +69,9 @@ pub fn matched(
         .iter()
         .filter(|found| wanted(&found.table.target))
     {
-        if counterpart(source.1, &theirs.table.target).is_none() {
+        let ours = source.1.tables.iter();
+        let mut named = ours.map(|found| there(&plan, &found.table.source));
+        if !named.any(|name| name.eq_ignore_ascii_case(&theirs.table.target)) {
             matched.only_target.push(theirs.table.target.clone());
         }
     }
@@ -110,6 +112,11 @@ pub fn of_plan(plan: &Plan, source: &Survey, target: &Survey, only: &[String]) -
     matched
 }
 
+/// What a table of the source is called on the target, if nobody says otherwise.
+fn there(plan: &Plan, source: &str) -> String {
+    across::names::across(plan.source.engine, plan.target.engine, source)
+}
+
 fn counterpart<'a>(survey: &'a Survey, name: &str) -> Option<&'a Surveyed> {
     let exact = survey
         .tables
@@ -123,7 +130,11 @@ fn counterpart<'a>(survey: &'a Survey, name: &str) -> Option<&'a Surveyed> {
     })
 }
 
-fn add(plan: &mut Plan, matched: &mut Matched, ours: &Table, theirs: &Table) {
+fn add(plan: &mut Plan, matched: &mut Matched, found: &Surveyed, theirs: &Table) {
+    let mut ours = found.table.clone();
+    if let Some(kinds) = across::kinds(plan) {
+        across::settle(kinds, &mut ours, &found.outline, None);
+    }
     let id = TableId(plan.tables.len() as u16);
     let shared = |name: &str| {
         theirs

@@ -1,10 +1,13 @@
 //! Preflight: what both ends say about a plan, what only shows when they are laid side by side, and how long and large it
 //! will be. Reads; makes nothing.
 
+mod across;
 mod cross;
 mod estimate;
 mod profile;
+mod values;
 
+use crate::db::across::{carried, kinds};
 use crate::db::{Ddl, Endpoint, Part, Survey};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Object};
@@ -49,7 +52,9 @@ pub async fn run(
         plan,
         ask.begun,
     ));
+    findings.extend(across::findings(source.survey, target.survey, plan));
     if !ask.begun {
+        findings.extend(values::findings(source.endpoint, plan).await?);
         findings.extend(cross::leftovers(source.endpoint, target.endpoint).await?);
     }
     findings.extend(cross::shadow(source.endpoint, plan).await);
@@ -72,6 +77,7 @@ pub async fn run(
         findings,
         estimate,
         creates: creates(source.endpoint, target.endpoint, plan).await?,
+        mapping: across::mapping(plan),
         builds: builds(source.survey, target.survey, plan),
         profile,
     };
@@ -112,6 +118,8 @@ async fn creates(
 
 /// What the application needs on the target and is not there yet.
 fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
+    let source = &carried(source.clone(), plan);
+    let alike = kinds(plan).is_none();
     let there = |kind: &str, name: &str| {
         let after = target
             .tables
@@ -146,7 +154,7 @@ fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
         else {
             continue;
         };
-        let named = (table.target != table.source).then_some(table.target.as_str());
+        let named = (alike && table.target != table.source).then_some(table.target.as_str());
         if !target
             .tables
             .iter()

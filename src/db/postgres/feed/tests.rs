@@ -195,6 +195,7 @@ pub(in crate::db::postgres) fn plan(name: &str) -> Plan {
         name: (*name).to_owned(),
         declared: (*declared).to_owned(),
         masked: false,
+        becomes: String::new(),
     };
     let table = |name: &str, columns: &[(&str, &str)]| Table {
         source: format!("public.{name}"),

@@ -3,6 +3,7 @@
 use super::{About, finding, some};
 use crate::db::postgres::catalog::{Column, Relation};
 use crate::domain::finding::{Finding, Stage};
+use crate::domain::plan::Side;
 use crate::domain::table::Table;
 use sqlx::postgres::PgConnection;
 
@@ -54,7 +55,7 @@ fn types(about: &About<'_>, table: &Table, there: &Relation) -> Option<Finding> 
             if found.generated.is_some() {
                 return Some(format!("{}: computed on the target", column.name));
             }
-            (!holds(&found.declared, &column.declared)).then(|| {
+            (!holds(&found.declared, column.declared_on(Side::Target))).then(|| {
                 format!(
                     "{}: {} on the source, {} on the target",
                     column.name, column.declared, found.declared

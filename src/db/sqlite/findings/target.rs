@@ -7,7 +7,7 @@ use crate::db::sqlite::place::{OrFault, Place};
 use crate::db::sqlite::survey;
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, Side};
 use crate::domain::table::Table;
 use rusqlite::{Connection, OpenFlags};
 
@@ -95,7 +95,8 @@ fn types(place: &Place, table: &Table, there: &Found) -> Option<Finding> {
         .filter(|(column, found)| {
             // Whether the source's table is STRICT is not in the plan; it matters for ANY alone, which then converts nothing.
             let any = |declared: &str| declared.eq_ignore_ascii_case("any");
-            Affinity::of(&column.declared, any(&column.declared) && there.strict) != found.affinity
+            let declared = column.declared_on(Side::Target);
+            Affinity::of(declared, any(declared) && there.strict) != found.affinity
                 || found.kind != ColumnKind::Ordinary
         })
         .map(|(column, found)| match found.kind {
