@@ -148,7 +148,7 @@ impl Place {
                 {
                     (
                         Kind::Blocked,
-                        PARKED,
+                        refused::PARKED,
                         "a column can't hold a value: compare its type on both sides",
                     )
                 }
