@@ -1,7 +1,7 @@
 //! Both ends of what a command is about: opened, told apart, looked at.
 
 use crate::config::url::Url;
-use crate::db::{Endpoint, Survey};
+use crate::db::{Endpoint, IDENTITY, Survey};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use crate::wiring;
@@ -33,6 +33,7 @@ impl Ends {
         let source = wiring::open(&from, Side::Source).await?;
         let target = wiring::open(&to, Side::Target).await?;
         let (ours, theirs) = tokio::try_join!(source.survey(), target.survey())?;
+        apart((&from, &ours), (&to, &theirs))?;
         Ok(Self {
             from,
             to,
@@ -65,6 +66,23 @@ fn different(from: &Url, to: &Url) -> Result<()> {
     Err(if from == to {
         fault
     } else {
-        fault.cause(format!("{to} leads to the same file"))
+        fault.cause(format!("{to} leads to the same one"))
     })
+}
+
+/// One server can be reached by many names: what both say of themselves tells.
+fn apart(from: (&Url, &Survey), to: (&Url, &Survey)) -> Result<()> {
+    let identity = |survey: &Survey| {
+        let found = survey.properties.iter().find(|(name, _)| name == IDENTITY);
+        found.map(|(_, value)| value.clone())
+    };
+    match (identity(from.1), identity(to.1)) {
+        (Some(ours), Some(theirs)) if ours == theirs => Err(Fault::new(
+            Kind::Usage,
+            format!("source and target are the same database: {}", from.0),
+        )
+        .code("SAME-DATABASE")
+        .cause(format!("{} leads to it as well", to.0))),
+        _ => Ok(()),
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::ends::Ends;
 use super::world::{Exit, World, own};
-use crate::config::url::Url;
+use crate::config::url::{HIDDEN, Url};
 use crate::db::Survey;
 use crate::db::across::names;
 use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::plan::Side;
 use crate::domain::table::{Mode, Table};
 use crate::domain::unit::Rows;
 use crate::engine::clock::Watch;
@@ -82,9 +83,40 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         "{} {shown}   environment = \"prod\" (safest; change it if this is not)",
         paint.role(Role::Good, "wrote")
     );
+    if let Some(note) = passwords(&ends) {
+        let _ = writeln!(out, "{} {note}", paint.role(Role::Warn, "note"));
+    }
     let _ = writeln!(out, "next: tidegate check -c {shown}");
     world.say(&paint.plain(&out))?;
     Ok(Exit::Done)
+}
+
+/// The environment's name for a side's password.
+fn variable(side: Side) -> String {
+    format!("TIDEGATE_{}_PASSWORD", side.label().to_uppercase())
+}
+
+/// A URL as it stands in a config: its password is looked up where the engine starts, and lies in no file of ours.
+fn without_password(url: &Url, side: Side) -> String {
+    url.to_string()
+        .replace(HIDDEN, &format!("${{{}}}", variable(side)))
+}
+
+/// What to do about passwords that were in the URLs.
+fn passwords(ends: &Ends) -> Option<String> {
+    let sides = [(&ends.from, Side::Source), (&ends.to, Side::Target)];
+    let names: Vec<String> = sides
+        .into_iter()
+        .filter(|(url, _)| url.to_string().contains(HIDDEN))
+        .map(|(_, side)| variable(side))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "a password on the command line is seen in ps and in your shell's history. The config reads {} from the \
+             environment instead: set it, written as in the URL; or take it out and use ~/.pgpass",
+            names.join(" and ")
+        )
+    })
 }
 
 fn refuse_overwrite(path: &Path) -> Result<()> {
@@ -265,9 +297,9 @@ fn config(name: &str, ends: &Ends) -> String {
          url = {}\n\n",
         env!("CARGO_PKG_VERSION"),
         format!("name = {}", quoted(name)),
-        quoted(&ends.from.to_string()),
+        quoted(&without_password(&ends.from, Side::Source)),
         ends.from.engine().words().source_keys,
-        quoted(&ends.to.to_string()),
+        quoted(&without_password(&ends.to, Side::Target)),
     );
     out.push_str("# Every table of the source. Take one out, and it stays behind.\n");
     for found in &ends.ours.tables {

@@ -14,6 +14,9 @@ pub enum Url {
     Postgres(Secret),
 }
 
+/// What stands where a password stood.
+pub const HIDDEN: &str = "***";
+
 /// Text that may hold a password: printed, it has none.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -137,18 +140,30 @@ impl fmt::Display for Url {
     }
 }
 
-/// `postgres://user:secret@db1:5432/shop?sslmode=require` → `db1/shop`; a part that isn't there is left out.
+/// `postgres://user:secret@db1:5432/shop?sslmode=require` → `db1/shop`; a part that isn't there is left out. What only a service
+/// tells is called by the service's name.
 fn host_and_database(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.split('?').next().unwrap_or_default();
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let (host, database) = rest.split_once('/').unwrap_or((rest, ""));
     let host = match host.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => host,
     };
+    let told = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    };
     let parts = [host, database].into_iter().filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join("/")
+    let parts: Vec<&str> = parts.collect();
+    if !parts.is_empty() {
+        return parts.join("/");
+    }
+    let name = told("service").or_else(|| told("dbname"));
+    name.unwrap_or("postgres").to_owned()
 }
 
 /// `scheme:rest`, where there is a scheme of two letters or more before the first slash (one letter would be a drive).
@@ -213,7 +228,7 @@ fn userinfo(word: &str) -> String {
     let (head, body) = word.split_at(start);
     match (body.find(':'), body.rfind('@')) {
         (Some(colon), Some(at)) if colon < at => {
-            format!("{head}{}:***{}", &body[..colon], &body[at..])
+            format!("{head}{}:{HIDDEN}{}", &body[..colon], &body[at..])
         }
         _ => word.to_owned(),
     }
@@ -242,7 +257,7 @@ fn parameters(word: &str) -> String {
             .find(['&', ';', ','])
             .map_or(word.len(), |len| value + len);
         out.push_str(&word[at..value]);
-        out.push_str("***");
+        out.push_str(HIDDEN);
         at = end;
     }
     out.push_str(&word[at..]);
@@ -348,6 +363,8 @@ mod tests {
             ),
             ("postgres:///shop?host=/run/postgresql", "shop"),
             ("postgresql://db1", "db1"),
+            ("postgres://?service=shop_old", "shop_old"),
+            ("postgres://", "postgres"),
         ] {
             let url = Url::parse(url, Path::new("/base")).unwrap();
             assert_eq!(url.end().label, label);

@@ -39,6 +39,10 @@ pub struct Abilities {
     pub longest_read: Option<Span>,
 }
 
+/// The property of a survey that tells one database of servers from all others, however it was reached; nobody is shown it. A
+/// clone of a server has its system identifier, so that alone would not do.
+pub const IDENTITY: &str = "identity";
+
 /// What a database holds, as far as a plan needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {

@@ -2,6 +2,7 @@
 
 mod live;
 mod place;
+mod postgres;
 
 use place::{Place, SHOP};
 use rusqlite::Connection;

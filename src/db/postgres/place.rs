@@ -20,6 +20,12 @@ impl fmt::Display for Place {
     }
 }
 
+const TLS: (Kind, &str, &str) = (
+    Kind::Blocked,
+    "TLS",
+    "look at sslmode and sslrootcert in the URL, and at the server's certificate",
+);
+
 impl Place {
     /// Says that `doing` failed here.
     pub(super) fn fault(&self, doing: &str, error: &sqlx::Error) -> Fault {
@@ -36,15 +42,11 @@ impl Place {
                 ),
                 cause(error),
             ),
-            sqlx::Error::Tls(_) => self.failed(
-                doing,
-                (
-                    Kind::Blocked,
-                    "TLS",
-                    "look at sslmode and sslrootcert in the URL, and at the server's certificate",
-                ),
-                cause(error),
-            ),
+            sqlx::Error::Tls(_) => self.failed(doing, TLS, cause(error)),
+            // A certificate that is not accepted shows as data that can't be right.
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
+                self.failed(doing, TLS, io)
+            }
             _ => self.failed(
                 doing,
                 (

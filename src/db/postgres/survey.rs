@@ -7,6 +7,7 @@ use super::objects::{self, Comment, Needs, Object, Sequence};
 use super::outline::outline;
 use super::place::OrFault;
 use super::render::{Source, name_of};
+use crate::db::IDENTITY;
 use crate::db::{Ddl, Survey, Surveyed};
 use crate::domain::fault::{Fault, Kind as FaultKind, Result};
 use crate::domain::key::Collation;
@@ -100,7 +101,8 @@ async fn properties(
            coalesce(to_jsonb(d)->>'datcollversion', '') AS collation_version, \
            CASE WHEN d.datctype = d.datcollate THEN '' ELSE d.datctype::text END AS ctype, pg_database_size(d.oid) AS bytes, \
            current_setting('wal_level') AS wal_level, current_setting('data_checksums') AS data_checksums, \
-           CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE '' END AS standby, current_user::text AS role \
+           CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE '' END AS standby, current_user::text AS role, \
+           concat(extract(epoch FROM pg_postmaster_start_time()), '/', d.oid) AS identity \
          FROM pg_database d WHERE d.datname = current_database()",
     )
     .fetch_one(conn)
@@ -121,6 +123,7 @@ async fn properties(
             properties.push((name.to_owned(), value));
         }
     }
+    properties.push((IDENTITY.to_owned(), get(&row, "identity")?));
     let version = format!("PostgreSQL {}", get::<&str>(&row, "version")?);
     let bytes = Bytes(get::<i64>(&row, "bytes")?.cast_unsigned());
     Ok((version, properties, bytes))

@@ -8,7 +8,7 @@ mod profile;
 mod values;
 
 use crate::db::across::{carried, kinds};
-use crate::db::{Ddl, Endpoint, Part, Survey};
+use crate::db::{Ddl, Endpoint, IDENTITY, Part, Survey};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{EndPlan, Plan};
@@ -94,7 +94,12 @@ fn found(end: &EndPlan, survey: &Survey) -> EndFound {
         tables: survey.tables.len() as u32,
         rows: survey.tables.iter().map(|table| table.rows).sum::<Rows>(),
         bytes: survey.bytes,
-        properties: survey.properties.clone(),
+        properties: survey
+            .properties
+            .iter()
+            .filter(|(name, _)| name != IDENTITY)
+            .cloned()
+            .collect(),
     }
 }
 

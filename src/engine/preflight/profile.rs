@@ -42,7 +42,7 @@ async fn of_table(view: &mut dyn View, engine: Engine, table: &Table) -> Result<
         rows = count(cells.next());
         columns.extend(
             some.iter()
-                .map(|column| of_column(column, rows, &mut cells)),
+                .map(|column| of_column(engine, column, rows, &mut cells)),
         );
     }
     Ok(TableProfile {
@@ -106,14 +106,23 @@ fn count(value: Option<Value>) -> Rows {
     }
 }
 
+/// What a class is called: where a column has one type, what is not NULL is a value of it.
+fn told(engine: Engine, class: &'static str) -> &'static str {
+    match (engine, class) {
+        (Engine::Postgres, "text") => "set",
+        (_, class) => class,
+    }
+}
+
 fn of_column(
+    engine: Engine,
     column: &Column,
     rows: Rows,
     cells: &mut impl Iterator<Item = Value>,
 ) -> ColumnProfile {
     let mut classes: Vec<(String, Rows)> = CLASSES
         .iter()
-        .map(|class| ((*class).to_owned(), count(cells.next())))
+        .map(|class| (told(engine, class).to_owned(), count(cells.next())))
         .collect();
     let longest = match cells.next() {
         Some(Value::Integer(n)) => Some(Bytes(u64::try_from(n).unwrap_or_default())),

@@ -5,8 +5,10 @@ use crate::db::postgres::catalog::get;
 use crate::db::postgres::connect::Server;
 use crate::db::postgres::names;
 use crate::domain::finding::{Finding, Stage};
+use crate::domain::unit::{Bytes, Span};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use std::time::Duration;
 
 pub(super) async fn findings(
     conn: &mut PgConnection,
@@ -22,19 +24,24 @@ pub(super) async fn findings(
            current_setting('max_wal_senders')::int AS senders, \
            (SELECT count(*)::int FROM pg_stat_activity a WHERE a.backend_type = 'walsender') AS senders_used, \
            current_setting('max_slot_wal_keep_size') AS kept, \
+           (SELECT s.setting::int8 FROM pg_settings s WHERE s.name = 'max_slot_wal_keep_size') AS kept_mb, \
            current_setting('idle_replication_slot_timeout', true) AS idle, \
            coalesce((SELECT s.ssl FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()), false) AS ssl, \
            host(inet_server_addr()) AS address, inet_client_addr() = inet_server_addr() AS here",
     )
     .bind(names::capture(&about.plan.name))
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
     let mut found = Vec::new();
     found.extend(wal_level(&row, about)?);
     found.extend(room(&row, about)?);
     found.extend(standby(&row, about)?);
     found.extend(encoding(&row, about)?);
-    found.extend(wal_kept(&row, about)?);
+    let growth = match get::<&str>(&row, "kept")? {
+        kept if about.source() && kept != "-1" => growth(conn).await?,
+        _ => None,
+    };
+    found.extend(wal_kept(&row, growth, about)?);
     found.extend(plain(&row, server, about)?);
     Ok(found)
 }
@@ -147,8 +154,24 @@ fn encoding(row: &PgRow, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
     }))
 }
 
+/// Bytes of WAL that the server writes a second, as of now; none while it writes nothing.
+async fn growth(conn: &mut PgConnection) -> sqlx::Result<Option<Bytes>> {
+    const WATCHED: Duration = Duration::from_secs(1);
+    let end = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END \
+               - '0/0'::pg_lsn)::int8";
+    let before: i64 = sqlx::query_scalar(end).fetch_one(&mut *conn).await?;
+    tokio::time::sleep(WATCHED).await;
+    let after: i64 = sqlx::query_scalar(end).fetch_one(conn).await?;
+    let written = u64::try_from(after - before).unwrap_or_default();
+    Ok((written > 0).then_some(Bytes(written)))
+}
+
 /// How long the server keeps what we did not read yet.
-fn wal_kept(row: &PgRow, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
+fn wal_kept(
+    row: &PgRow,
+    growth: Option<Bytes>,
+    about: &About<'_>,
+) -> sqlx::Result<Option<Finding>> {
     if !about.source() {
         return Ok(None);
     }
@@ -156,8 +179,16 @@ fn wal_kept(row: &PgRow, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
     let idle: Option<String> = row.try_get("idle")?;
     let idle = idle.filter(|idle| idle != "0");
     let mut evidence = vec![format!("max_slot_wal_keep_size = {kept}")];
+    let megabytes: i64 = get(row, "kept_mb")?;
+    if let (Some(growth), Ok(room)) = (growth, u64::try_from(megabytes)) {
+        let lasts = Span::seconds((room << 20) / growth.0.max(1));
+        evidence.push(format!(
+            "{growth}/s of WAL now: a pause may last about {lasts}"
+        ));
+    }
+    let limited = kept != "-1" || idle.is_some();
     evidence.extend(idle.map(|idle| format!("idle_replication_slot_timeout = {idle}")));
-    let (what, remedy) = if kept == "-1" && evidence.len() == 1 {
+    let (what, remedy) = if !limited {
         (
             "while the migration is paused or stopped, the source keeps its log without a limit, until its disk is full",
             "watch the disk during a pause; a limit protects the source, and costs the migration when it is reached",
@@ -165,7 +196,7 @@ fn wal_kept(row: &PgRow, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
     } else {
         (
             "the source drops the log of a migration that is paused for too long, and it must begin anew",
-            "let it be larger than what is written in the longest pause",
+            "let the limit be larger than what is written in the longest pause",
         )
     };
     Ok(Some(Finding {

@@ -2,4 +2,5 @@
 
 mod findings;
 mod ground;
+mod pulse;
 mod schema;

@@ -198,6 +198,7 @@ pub fn stream(s: &Scene, width: usize) -> Panel {
         None if sample.log_room.is_some() => {
             pause.muted(" how long a pause may last: not known yet")
         }
+        None if sample.log_bytes.is_none() => pause.muted(" how long a pause may last: not known"),
         None => pause.gap(1).muted(about(s).no_runway),
     };
     let pause = pause.line();
