@@ -11,15 +11,16 @@
 
 mod fit;
 pub mod names;
+mod mapping;
 mod outline;
 mod to_postgres;
 mod to_sqlite;
-mod types;
+
 
 pub use fit::{Misfit, fits, misfit, whole};
 pub use outline::{Counter, Fold, Foreign, Index, IndexPart, Moment, Outline, Part, Preset, Word};
 pub use to_sqlite::counter;
-pub use types::{ambiguous, becomes, sorts_as_bytes};
+pub use mapping::{ambiguous, becomes, sorts_as_bytes};
 
 use crate::db::{Ddl, Survey, Surveyed};
 use crate::domain::plan::{Engine, Plan, Side};

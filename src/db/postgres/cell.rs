@@ -85,7 +85,9 @@ fn exact(text: &[u8]) -> Option<Cell<'static>> {
     }
     let real: f64 = plain.parse().ok()?;
     let infinite = real.is_infinite() && plain.ends_with("Infinity");
-    (infinite || real.to_string() == plain).then_some(Cell::Real(real))
+    // NaN is no number that SQLite could keep.
+    let same = !real.is_nan() && real.to_string() == plain;
+    (infinite || same).then_some(Cell::Real(real))
 }
 
 fn unhex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
