@@ -1,6 +1,6 @@
 //! What a target of another kind can't hold as it is.
 
-use super::{kinds, types};
+use super::{kinds, mapping};
 use crate::domain::change::{Change, Image};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::packed::{Cell, Packed};
@@ -88,7 +88,7 @@ pub fn misfit(to: Engine, column: &Column, key: bool, cell: Cell<'_>) -> Option<
 }
 
 fn dated(declared: &str) -> bool {
-    declared == "date" || declared.starts_with("timestamp") && types::is_time(declared)
+    declared == "date" || declared.starts_with("timestamp") && mapping::is_time(declared)
 }
 
 /// `2024-…`: four digits and a dash, not before Christ. Infinity sorts after all digits, and minus infinity before them.

@@ -10,17 +10,16 @@
 //! finds it, before the migration begins and again in front of every write.
 
 mod fit;
-pub mod names;
 mod mapping;
+pub mod names;
 mod outline;
 mod to_postgres;
 mod to_sqlite;
 
-
 pub use fit::{Misfit, fits, misfit, whole};
+pub use mapping::{ambiguous, becomes, sorts_as_bytes};
 pub use outline::{Counter, Fold, Foreign, Index, IndexPart, Moment, Outline, Part, Preset, Word};
 pub use to_sqlite::counter;
-pub use mapping::{ambiguous, becomes, sorts_as_bytes};
 
 use crate::db::{Ddl, Survey, Surveyed};
 use crate::domain::plan::{Engine, Plan, Side};
