@@ -304,7 +304,12 @@ impl Writer {
         Self::start(move || match conn.execute_batch(&next()) {
             Ok(()) => {}
             Err(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {}
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
+            {
+                if !conn.is_autocommit() {
+                    conn.execute_batch("ROLLBACK").unwrap();
+                }
+            }
             Err(error) => panic!("{error}"),
         })
     }

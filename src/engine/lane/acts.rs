@@ -292,6 +292,7 @@ impl Lane {
             "TARGET-FULL" => Some(PauseReason::TargetFull),
             "PARKED" => {
                 let table = self.culprit(&fault, tables);
+                self.parked = true;
                 Some(PauseReason::Parked(table, fault.to_string()))
             }
             _ => None,

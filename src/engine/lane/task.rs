@@ -59,6 +59,9 @@ pub struct Lane {
     windows: FuturesUnordered<BoxFuture<'static, WatchId>>,
     waiting: BTreeMap<WaitId, oneshot::Sender<Result<()>>>,
     stopped_tables: Vec<TableId>,
+    /// Whether something is parked that a person may mend on the source: where the stream carries keys, not images, only
+    /// a stream that is opened anew has the mended rows.
+    pub(super) parked: bool,
     /// Whether the pause that a stopped table leads to was seen.
     stood_still: bool,
     feeder: Option<Feeder>,
@@ -121,6 +124,7 @@ impl Lane {
             windows: FuturesUnordered::new(),
             waiting: BTreeMap::new(),
             stopped_tables: Vec::new(),
+            parked: false,
             stood_still: false,
             feeder: None,
             release: watch::Sender::new(Position::START),
@@ -135,8 +139,8 @@ impl Lane {
 
     /// Runs until told to end (what is being written ends first), or until something fails that does not pass.
     ///
-    /// Once it may go on after a table was stopped, it tells itself to end: it is to be opened anew, because the stream that
-    /// stopped the table has left its changes out from there on.
+    /// Once it may go on after a table was stopped or parked, it tells itself to end: it is to be opened anew, because the
+    /// stream that stopped the table has left its changes out from there on, and what was parked may have been mended.
     pub async fn run(mut self) -> Result<()> {
         let stop = self.site.stop.clone();
         let reports = self.site.reports.clone();
@@ -144,7 +148,7 @@ impl Lane {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let still = self.site.controls.borrow_and_update().still;
-            if !self.stopped_tables.is_empty() {
+            if !self.stopped_tables.is_empty() || self.parked {
                 self.stood_still |= still;
                 if self.stood_still && !still {
                     stop.cancel();
