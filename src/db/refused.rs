@@ -4,6 +4,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::plan::Side;
 use crate::domain::position::Position;
+use crate::domain::table::Table;
 use std::fmt::Display;
 
 /// A constraint that a row ran into: the code that parks a table.
@@ -105,6 +106,30 @@ pub(super) fn parameters(has: usize, given: usize) -> Fault {
         Kind::Usage,
         format!("the query has {has} parameters and was given {given}"),
     )
+}
+
+/// Columns that only the target's table has; `needed`: one of them can't be without a value.
+pub(super) fn extra_columns(table: &Table, extra: &[&str], needed: bool) -> Option<Finding> {
+    let (stage, remedy) = match needed {
+        true => (
+            Stage::BlocksCopy,
+            "give the column a default or let it be NULL: the source has no value for it",
+        ),
+        false => (
+            Stage::KnowBefore,
+            "nothing; new rows get the column's default",
+        ),
+    };
+    let what = format!(
+        "target {} has columns that the source does not have",
+        table.target
+    );
+    (!extra.is_empty()).then(|| Finding {
+        table: Some(table.source.clone()),
+        evidence: extra.join(", "),
+        remedy: remedy.to_owned(),
+        ..finding(Side::Target, "TARGET-EXTRA-COLUMNS", stage, what)
+    })
 }
 
 /// A finding of one side with its fixed parts.

@@ -231,3 +231,33 @@ pub fn item(n: i64, name: &str, v: i64) -> Row {
 pub fn note(k: &str, n: i64, v: &str) -> Row {
     [text(k), int(n), text(v)].into()
 }
+
+/// The names of a table's key columns.
+pub fn key_names(table: &Table) -> Vec<&str> {
+    let places = &table.key().unwrap().columns;
+    places
+        .iter()
+        .map(|place| table.columns[usize::from(*place)].name.as_str())
+        .collect()
+}
+
+/// Makes a row, or makes the one with its key the same: SQLite and PostgreSQL say it alike.
+pub fn upsert(table: &Table, values: &[String]) -> String {
+    let names: Vec<_> = table
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    let set: Vec<_> = names
+        .iter()
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    format!(
+        "INSERT INTO {}({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
+        table.source,
+        names.join(", "),
+        values.join(", "),
+        key_names(table).join(", "),
+        set.join(", ")
+    )
+}

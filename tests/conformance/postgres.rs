@@ -1,6 +1,6 @@
 //! Two databases on a PostgreSQL server that `tests/run` starts.
 
-use crate::ground::{Application, Ground, Habits, Pair, Spec, Write, plan};
+use crate::ground::{Application, Ground, Habits, Pair, Spec, Write, key_names, plan, upsert};
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Executor as _};
@@ -224,24 +224,8 @@ impl Application for App {
             sql.push_str(&match write {
                 Write::Put(id, row) => {
                     let table = &self.tables[usize::from(id.0)];
-                    let names: Vec<_> = table
-                        .columns
-                        .iter()
-                        .map(|column| column.name.as_str())
-                        .collect();
-                    let set: Vec<_> = names
-                        .iter()
-                        .map(|name| format!("{name} = excluded.{name}"))
-                        .collect();
                     let values: Vec<_> = row.iter().map(literal).collect();
-                    format!(
-                        "INSERT INTO {}({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}; ",
-                        table.source,
-                        names.join(", "),
-                        values.join(", "),
-                        key_names(table).join(", "),
-                        set.join(", ")
-                    )
+                    upsert(table, &values) + "; "
                 }
                 Write::Delete(id, key) => {
                     let table = &self.tables[usize::from(id.0)];
@@ -260,12 +244,4 @@ impl Application for App {
             let _ = here.run("ROLLBACK");
         })
     }
-}
-
-fn key_names(table: &Table) -> Vec<&str> {
-    let places = &table.key().unwrap().columns;
-    places
-        .iter()
-        .map(|place| table.columns[usize::from(*place)].name.as_str())
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! Two SQLite files in WAL mode.
 
-use crate::ground::{Application, Ground, Habits, Pair, Spec, Write, plan};
+use crate::ground::{Application, Ground, Habits, Pair, Spec, Write, key_names, plan, upsert};
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -159,23 +159,7 @@ impl Sql {
             match write {
                 Write::Put(id, row) => {
                     let table = &self.tables[usize::from(id.0)];
-                    let names: Vec<_> = table
-                        .columns
-                        .iter()
-                        .map(|column| column.name.as_str())
-                        .collect();
-                    let marks = vec!["?"; row.len()].join(", ");
-                    let set: Vec<_> = names
-                        .iter()
-                        .map(|name| format!("{name} = excluded.{name}"))
-                        .collect();
-                    let sql = format!(
-                        "INSERT INTO {}({}) VALUES ({marks}) ON CONFLICT ({}) DO UPDATE SET {}",
-                        table.source,
-                        names.join(", "),
-                        key_names(table).join(", "),
-                        set.join(", ")
-                    );
+                    let sql = upsert(table, &vec!["?".to_owned(); row.len()]);
                     tx.prepare_cached(&sql)?
                         .execute(params_from_iter(row.iter().map(Bound)))?;
                 }
@@ -193,12 +177,4 @@ impl Sql {
         }
         tx.commit()
     }
-}
-
-fn key_names(table: &Table) -> Vec<&str> {
-    let places = &table.key().unwrap().columns;
-    places
-        .iter()
-        .map(|place| table.columns[usize::from(*place)].name.as_str())
-        .collect()
 }

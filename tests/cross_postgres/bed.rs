@@ -12,6 +12,7 @@ use tidegate::config;
 use tidegate::db::{Endpoint, Survey, postgres, sqlite};
 use tidegate::domain::command::Command;
 use tidegate::domain::compared::Compared;
+use tidegate::domain::event::PauseReason;
 use tidegate::domain::plan::{Plan, Side};
 use tidegate::domain::preflight::Preflight;
 use tidegate::engine::pair::{self, Limits, Surroundings};
@@ -344,4 +345,18 @@ impl Writer {
         self.thread.join().unwrap();
         self.done.load(Ordering::Relaxed)
     }
+}
+
+/// Waits until a table is parked; says why.
+pub async fn parked(running: &Running) -> String {
+    let why = |reason: &PauseReason| match reason {
+        PauseReason::Parked(_, why) => Some(why.clone()),
+        _ => None,
+    };
+    let state = running
+        .until("parked", |s| {
+            s.pauses.iter().any(|p| why(&p.reason).is_some())
+        })
+        .await;
+    state.pauses.iter().find_map(|p| why(&p.reason)).unwrap()
 }

@@ -1,8 +1,7 @@
 //! PostgreSQL to SQLite, from a database that does not order text by its bytes.
 
-use crate::bed::{Bed, Writer};
+use crate::bed::{Bed, Writer, parked};
 use tidegate::domain::compared::Answer;
-use tidegate::domain::event::PauseReason;
 use tidegate::domain::finding::Stage;
 use tidegate::domain::plan::Side;
 
@@ -243,16 +242,7 @@ async fn what_would_be_lost_is_refused_before_and_parks_its_table_later() {
     bed.server("UPDATE m SET v = 'NaN' WHERE id = 2")
         .await
         .unwrap();
-    let parked = |reason: &PauseReason| match reason {
-        PauseReason::Parked(_, why) => Some(why.clone()),
-        _ => None,
-    };
-    let state = running
-        .until("parked", |s| {
-            s.pauses.iter().any(|p| parked(&p.reason).is_some())
-        })
-        .await;
-    let why = state.pauses.iter().find_map(|p| parked(&p.reason)).unwrap();
+    let why = parked(&running).await;
     assert_eq!(
         why,
         "m holds a value in v that SQLite REAL can't hold: key 2, NaN"

@@ -1,9 +1,8 @@
 //! SQLite to PostgreSQL.
 
-use crate::bed::{Bed, Writer};
+use crate::bed::{Bed, Writer, parked};
 use tidegate::db::across;
 use tidegate::domain::compared::Answer;
-use tidegate::domain::event::PauseReason;
 use tidegate::domain::finding::Stage;
 use tidegate::domain::plan::Side;
 
@@ -320,16 +319,7 @@ async fn a_value_that_does_not_fit_parks_its_table_and_goes_on_once_it_is_mended
             "UPDATE items SET qty = 'many' WHERE id = 2; INSERT INTO items VALUES (3, 3)",
         )
         .unwrap();
-    let parked = |reason: &PauseReason| match reason {
-        PauseReason::Parked(_, why) => Some(why.clone()),
-        _ => None,
-    };
-    let state = running
-        .until("parked", |s| {
-            s.pauses.iter().any(|p| parked(&p.reason).is_some())
-        })
-        .await;
-    let why = state.pauses.iter().find_map(|p| parked(&p.reason)).unwrap();
+    let why = parked(&running).await;
     assert_eq!(
         why,
         "public.items holds a value in qty that PostgreSQL bigint can't hold: key 2, text values"

@@ -68,16 +68,9 @@ impl Server {
             }
             false => options,
         };
-        let host = match options.get_socket() {
-            Some(path) => path.display().to_string(),
-            None => options.get_host().to_owned(),
-        };
-        let database = options
-            .get_database()
-            .unwrap_or_else(|| options.get_username());
         let place = Arc::new(Place {
             side,
-            label: format!("{host}/{database}"),
+            label: format!("{}/{}", host(&options), database(&options)),
         });
         let options = options.application_name("tidegate").options(SETTINGS);
         Ok(Self {
@@ -162,6 +155,21 @@ impl Server {
                 PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
             )
     }
+}
+
+/// The host's name, or the folder of its socket.
+pub(super) fn host(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(path) => path.display().to_string(),
+        None => options.get_host().to_owned(),
+    }
+}
+
+/// The database's name; the user's, where none is given.
+pub(super) fn database(options: &PgConnectOptions) -> &str {
+    options
+        .get_database()
+        .unwrap_or_else(|| options.get_username())
 }
 
 /// One session. It is given back by [`rest`](Self::rest) only; dropped, it is closed, because an answer that is still on its

@@ -1,6 +1,6 @@
 //! The replication connection: how it is made as the ordinary sessions are, and how its errors are told.
 
-use super::connect::Server;
+use super::connect::{Server, database, host};
 use super::place::Place;
 use crate::domain::fault::{Fault, Kind, Result};
 use pgwire_replication::{Lsn, PgWireError, ReplicationConfig, SslMode, TlsConfig};
@@ -35,18 +35,11 @@ pub(super) fn config(
     held: u64,
 ) -> Result<ReplicationConfig> {
     let options = &server.options;
-    let host = match options.get_socket() {
-        Some(path) => path.display().to_string(),
-        None => options.get_host().to_owned(),
-    };
-    let database = options
-        .get_database()
-        .unwrap_or_else(|| options.get_username());
     let mut config = ReplicationConfig::new(
-        host,
+        host(options),
         options.get_username(),
         password(server).unwrap_or_default(),
-        database,
+        database(options),
         name,
         name,
     )

@@ -247,14 +247,24 @@ fn order(source: &Survey, table: &Table, found: &Surveyed) -> Option<Finding> {
     })
 }
 
-/// Text in UTF-16 has another order than in UTF-8.
-fn encoding(source: &Survey, target: &Survey, plan: &Plan) -> Option<Finding> {
-    let (side, file) = match plan.source.engine {
-        Engine::Sqlite => (Side::Source, source),
-        _ => (Side::Target, target),
-    };
-    let property = file.properties.iter().find(|(name, _)| name == "encoding");
-    let (_, encoding) = property.filter(|(_, encoding)| encoding != "UTF-8")?;
+/// Text in another encoding than UTF-8 has another order, and may lack characters.
+fn encoding(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Finding> {
+    let ends = [
+        (Side::Source, source, plan.source.engine),
+        (Side::Target, target, plan.target.engine),
+    ];
+    ends.into_iter()
+        .filter_map(|(side, survey, engine)| encoding_of(side, survey, engine, plan))
+        .collect()
+}
+
+fn encoding_of(side: Side, survey: &Survey, engine: Engine, plan: &Plan) -> Option<Finding> {
+    let plain = ["UTF-8", "UTF8"];
+    let property = survey
+        .properties
+        .iter()
+        .find(|(name, _)| name == "encoding");
+    let (_, encoding) = property.filter(|(_, encoding)| !plain.contains(&encoding.as_str()))?;
     let text = |column: &Column| column.becomes.eq_ignore_ascii_case("text");
     let tables: Vec<String> = plan
         .tables
@@ -262,14 +272,19 @@ fn encoding(source: &Survey, target: &Survey, plan: &Plan) -> Option<Finding> {
         .filter(|table| key_columns(table).any(text))
         .map(|table| table.source.clone())
         .collect();
-    (!tables.is_empty()).then(|| Finding {
+    // A server's other encodings lack most characters; UTF-16 has them all.
+    let lacking = engine == Engine::Postgres && side == Side::Target;
+    (lacking || !tables.is_empty()).then(|| Finding {
         side: Some(side),
         evidence: format!("{encoding}; tables with a text key: {}", some(&tables)),
-        remedy: "bring the file to UTF-8 first, or leave these tables out".into(),
+        remedy: "make the database in UTF-8, or leave tables with a text key out".into(),
         ..finding(
             "ENCODING-DIFFERS",
             Stage::BlocksCopy,
-            "the SQLite file keeps text in UTF-16, and orders keys by it",
+            format!(
+                "the {} keeps text in {encoding}, not in UTF-8",
+                side.label()
+            ),
         )
     })
 }

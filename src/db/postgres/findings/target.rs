@@ -2,6 +2,7 @@
 
 use super::{About, finding, some};
 use crate::db::postgres::catalog::{Column, Relation};
+use crate::db::refused;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::plan::Side;
 use crate::domain::table::Table;
@@ -14,7 +15,7 @@ pub(super) async fn findings(
     let mut found: Vec<Finding> = event_triggers(conn, about).await?.into_iter().collect();
     for (_, table, there) in &about.tables {
         found.extend(types(about, table, there));
-        found.extend(extra_columns(about, table, there));
+        found.extend(extra_columns(table, there));
     }
     Ok(found)
 }
@@ -102,42 +103,18 @@ fn holds(there: &str, here: &str) -> bool {
     }
 }
 
-fn extra_columns(about: &About<'_>, table: &Table, there: &Relation) -> Option<Finding> {
+fn extra_columns(table: &Table, there: &Relation) -> Option<Finding> {
     let extra: Vec<&Column> = there
         .columns
         .iter()
         .filter(|found| found.generated.is_none())
         .filter(|found| !table.columns.iter().any(|column| column.name == found.name))
         .collect();
-    let names: Vec<String> = extra.iter().map(|column| column.name.clone()).collect();
+    let names: Vec<&str> = extra.iter().map(|column| column.name.as_str()).collect();
     let needed = extra
         .iter()
         .any(|column| column.not_null && column.expression.is_none() && column.identity.is_none());
-    let (stage, remedy) = if needed {
-        (
-            Stage::BlocksCopy,
-            "give the column a default or let it be NULL: the source has no value for it",
-        )
-    } else {
-        (
-            Stage::KnowBefore,
-            "nothing; new rows get the column's default",
-        )
-    };
-    (!extra.is_empty()).then(|| Finding {
-        table: Some(table.source.clone()),
-        evidence: some(&names),
-        remedy: remedy.to_owned(),
-        ..finding(
-            about.place,
-            "TARGET-EXTRA-COLUMNS",
-            stage,
-            format!(
-                "target {} has columns that the source does not have",
-                table.target
-            ),
-        )
-    })
+    refused::extra_columns(table, &names, needed)
 }
 
 #[cfg(test)]

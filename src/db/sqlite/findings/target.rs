@@ -1,6 +1,7 @@
 //! About a target that is there already.
 
 use super::{file_of, finding};
+use crate::db::refused;
 use crate::db::sqlite::catalog::{Affinity, Catalog, Column, ColumnKind, Table as Found};
 use crate::db::sqlite::identity::{Identity, collation_name};
 use crate::db::sqlite::place::{OrFault, Place};
@@ -25,7 +26,7 @@ pub(super) fn findings(
         if let Some(there) = catalog.table(&table.target) {
             found.extend(types(place, table, there));
             found.extend(collations(place, table, there));
-            found.extend(extra_columns(place, table, there));
+            found.extend(extra_columns(table, there));
         }
     }
     Ok(found)
@@ -158,7 +159,7 @@ fn collations(place: &Place, table: &Table, there: &Found) -> Option<Finding> {
     })
 }
 
-fn extra_columns(place: &Place, table: &Table, there: &Found) -> Option<Finding> {
+fn extra_columns(table: &Table, there: &Found) -> Option<Finding> {
     let extra: Vec<&Column> = there
         .columns
         .iter()
@@ -170,36 +171,9 @@ fn extra_columns(place: &Place, table: &Table, there: &Found) -> Option<Finding>
                 .any(|column| column.name.eq_ignore_ascii_case(&found.name))
         })
         .collect();
-    if extra.is_empty() {
-        return None;
-    }
-    let names: Vec<_> = extra.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> = extra.iter().map(|column| column.name.as_str()).collect();
     let needed = extra
         .iter()
         .any(|column| column.not_null && column.default.is_none());
-    let (stage, remedy) = if needed {
-        (
-            Stage::BlocksCopy,
-            "give the column a default or let it be NULL: the source has no value for it",
-        )
-    } else {
-        (
-            Stage::KnowBefore,
-            "nothing; new rows get the column's default",
-        )
-    };
-    Some(Finding {
-        table: Some(table.source.clone()),
-        evidence: names.join(", "),
-        remedy: remedy.to_owned(),
-        ..finding(
-            place,
-            "TARGET-EXTRA-COLUMNS",
-            stage,
-            format!(
-                "target {} has columns that the source does not have",
-                table.target
-            ),
-        )
-    })
+    refused::extra_columns(table, &names, needed)
 }
