@@ -196,7 +196,7 @@ fn parked(to: Engine, table: &Table, column: &Column, key: &str, misfit: Misfit)
         ),
     )
     .code("PARKED")
-    .hint("correct the value on the source; it is tried again by itself")
+    .hint("correct the value on the source, then resume; the stream is read anew from there")
 }
 
 #[cfg(test)]

@@ -72,22 +72,20 @@ fn some(names: &[String]) -> String {
 }
 
 fn not_carried(source: &Survey, plan: &Plan) -> Vec<Finding> {
-    let tell = |(table, what): (Option<String>, Vec<String>)| {
+    let tell = |(table, left): (Option<String>, Vec<String>)| {
+        let place = match &table {
+            Some(table) => format!("with {table}"),
+            None => "to the target".to_owned(),
+        };
+        let what = format!("what only the source understands is not carried {place}");
         Finding {
-        side: Some(Side::Target),
-        table: table.clone(),
-        evidence: some(&what),
-        remedy: "write it anew for the target where the application needs it; the rows are complete without"
-            .into(),
-        ..finding(
-            "ACROSS-LEFT",
-            Stage::KnowBefore,
-            match &table {
-                Some(table) => format!("what only the source understands is not carried with {table}"),
-                None => "what only the source understands is not carried to the target".to_owned(),
-            },
-        )
-    }
+            side: Some(Side::Target),
+            table,
+            evidence: some(&left),
+            remedy: "write it anew where the application needs it; the rows are complete without"
+                .into(),
+            ..finding("ACROSS-LEFT", Stage::KnowBefore, what)
+        }
     };
     left(source, plan).into_iter().map(tell).collect()
 }
