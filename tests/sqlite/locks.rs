@@ -1,7 +1,7 @@
 //! Whose lock anybody waits for.
 
 use crate::bed::{Bed, all_rows};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,15 +17,24 @@ const T: TableId = TableId(0);
 const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, v);
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, 'text ' || i FROM n";
 
-/// An application that never waits for a lock; how many of its writes were refused, and how many it made.
-fn impatient(bed: &Bed) -> (Arc<AtomicBool>, std::thread::JoinHandle<(u32, u32)>) {
+/// What an application that never waits for a lock met.
+#[derive(Debug, Default)]
+struct Met {
+    made: u32,
+    refused: u32,
+    /// Times that the lock was somebody else's: tries that were refused one after another are one.
+    locks: u32,
+}
+
+/// An application that never waits for a lock.
+fn impatient(bed: &Bed) -> (Arc<AtomicBool>, std::thread::JoinHandle<Met>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, path) = (Arc::clone(&stop), bed.path("source.db"));
     let thread = std::thread::spawn(move || {
         let app = Connection::open(path).unwrap();
         app.busy_timeout(Duration::ZERO).unwrap();
         app.execute_batch("PRAGMA synchronous = OFF").unwrap();
-        let (mut refused, mut made) = (0, 0);
+        let (mut met, mut refused) = (Met::default(), false);
         let mut chance = fastrand::Rng::with_seed(5);
         while !ended.load(Ordering::Relaxed) {
             let done = match chance.u8(0..3) {
@@ -39,12 +48,15 @@ fn impatient(bed: &Bed) -> (Arc<AtomicBool>, std::thread::JoinHandle<(u32, u32)>
                     [chance.u32(1..4000)],
                 ),
             };
-            match done {
-                Ok(_) => made += 1,
-                Err(_) => refused += 1,
+            if let Err(error) = &done {
+                assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
             }
+            met.made += u32::from(done.is_ok());
+            met.refused += u32::from(done.is_err());
+            met.locks += u32::from(done.is_err() && !refused);
+            refused = done.is_err();
         }
-        (refused, made)
+        met
     });
     (stop, thread)
 }
@@ -101,7 +113,7 @@ async fn migrate(bed: &Bed, plan: &Arc<Plan>, enough: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_application_that_never_waits_is_never_refused_when_pruning_is_at_the_end() {
+async fn when_pruning_is_at_the_end_nothing_of_ours_locks_out_an_application_that_never_waits() {
     let (bed, _writer) = Bed::installed(SCHEMA).await;
     let plan = Arc::new(Plan {
         prune: Prune::AtEnd,
@@ -110,8 +122,10 @@ async fn an_application_that_never_waits_is_never_refused_when_pruning_is_at_the
     let (stop, app) = impatient(&bed);
     migrate(&bed, &plan, 8_000).await;
     stop.store(true, Ordering::Relaxed);
-    let (refused, made) = app.join().unwrap();
-    assert_eq!(refused, 0, "of {made}");
+    let met = app.join().unwrap();
+    // SQLite itself lets a reader that meets a half-written header of the log's index take the lock of writers to look again:
+    // for microseconds, or for as long as it is not given a core in that moment. Each of our writes would be one more.
+    assert!(met.locks <= 2, "{met:?}");
     let pulse = bed.source.pulse(&plan).await.unwrap();
     assert_eq!(pulse.held, None);
     assert!(pulse.log_rows.unwrap().0 > 8_000, "nothing was pruned");
@@ -124,7 +138,7 @@ async fn pruning_holds_the_lock_for_moments_and_says_so() {
     let (stop, app) = impatient(&bed);
     migrate(&bed, &bed.plan, 20_000).await;
     stop.store(true, Ordering::Relaxed);
-    let (refused, made) = app.join().unwrap();
+    let Met { refused, made, .. } = app.join().unwrap();
     let pulse = bed.source.pulse(&bed.plan).await.unwrap();
     // It spins against each lock, so many of its tries fall into one short moment.
     assert!(refused < made, "{refused} refused of {made}");

@@ -233,6 +233,8 @@ impl Entry {
             Act::Pause if would_resume(p) => "resume",
             Act::Freeze if p.ui.frozen => "unfreeze",
             Act::Play if p.ui.replay.as_ref().is_some_and(|r| r.playing) => "stop",
+            // The demo's engine ends with it.
+            Act::Quit if p.ui.overlay.as_ref().is_some_and(|o| o.demo) => "leave",
             Act::Lead if p.leads() => "give up lead",
             Act::Find if p.ui.screen == Screen::Map => "key",
             Act::Move(Go::Right) if p.ui.screen == Screen::Timeline => "record",
