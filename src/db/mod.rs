@@ -13,12 +13,12 @@ mod refused;
 pub mod sim;
 pub mod sqlite;
 
+use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Item, Txn};
 use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::id::{ChunkId, TableId, Token};
 use crate::domain::key::{Bound, Key, Pick, Range};
-use crate::domain::packed::Packed;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::table::Table;
@@ -169,7 +169,7 @@ pub trait Endpoint: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Read {
     /// The rows, in key order for a range, in any order for keys. Keys that are not there give no row.
-    pub rows: Packed,
+    pub rows: Bulk,
     /// The first key that was not read any more because of the budget; at least one row is always read.
     pub cut: Option<Bound>,
 }
@@ -203,6 +203,26 @@ pub trait View: Send {
     ) -> Result<Option<Bound>>;
     /// Reads rows, at most `budget` bytes of them packed (but at least one).
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read>;
+    /// Reads the next chunk: at most `rows` rows after `after` (from the start when none) and at most `budget` bytes of them
+    /// packed, but at least one row. Where the chunk ends is where the read was cut; not cut, the table ends with it.
+    async fn chunk(
+        &mut self,
+        table: TableId,
+        after: Option<&Bound>,
+        rows: Rows,
+        budget: Bytes,
+    ) -> Result<Read> {
+        let hi = self.bound(table, after, rows).await?;
+        let pick = Pick::Range(Range {
+            lo: after.cloned(),
+            hi: hi.clone(),
+        });
+        let read = self.rows(table, &pick, budget).await?;
+        Ok(Read {
+            cut: read.cut.or(hi),
+            ..read
+        })
+    }
     /// Which of these keys lie inside the range, by the database's own order.
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>>;
     /// Count and hash sum of a range.
@@ -242,7 +262,7 @@ pub struct Landing {
     pub mark: Option<ChunkMark>,
     /// Rows to put there. A row whose key is there already is replaced. Shared with the lane, which holds the stream back
     /// from their keys meanwhile.
-    pub rows: Arc<Packed>,
+    pub rows: Arc<Bulk>,
     /// Keys that must not be there (a repair of rows that only the target has). Never a whole range.
     pub gone: Vec<Key>,
     /// Whether the images that are replaced or removed are to be handed back, for undo.

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: `domain` imports nothing of ours, reads no clock, draws no chance, does no I/O.
 
+pub mod bulk;
 pub mod change;
 pub mod command;
 pub mod compared;

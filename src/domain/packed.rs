@@ -14,7 +14,7 @@ const REAL: u8 = 2;
 const TEXT: u8 = 3;
 const BLOB: u8 = 4;
 /// More than what glibc's allocator would ever take from a pool (its `DEFAULT_MMAP_THRESHOLD_MAX` is 32 MB).
-const MAPPED: usize = 33 << 20;
+pub(super) const MAPPED: usize = 33 << 20;
 
 /// A cell of a packed row, borrowed: the same cases as [`Value`].
 #[derive(Debug, Clone, Copy)]

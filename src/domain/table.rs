@@ -1,7 +1,7 @@
 //! A table as the plan knows it, the same on every engine.
 
+use super::bulk::Bulk;
 use super::key::{Bound, Collation, Key};
-use super::packed::Packed;
 use super::plan::Side;
 use super::value::Value;
 use serde::{Deserialize, Serialize};
@@ -90,15 +90,20 @@ impl Table {
     }
 
     /// The normalised key of one of many rows of this table.
-    pub fn key_in(&self, rows: &Packed, at: usize) -> Key {
+    pub fn key_in(&self, rows: &Bulk, at: usize) -> Key {
         let Some(spec) = self.key() else {
             return Key::normal([], &[]);
         };
-        let cells = spec.columns.iter().map(|column| {
-            let cell = rows.cells(at).nth(usize::from(*column));
-            cell.map_or(Value::Null, Value::from)
-        });
-        Key::normal(cells, &spec.collations)
+        match rows {
+            Bulk::Packed(rows) => {
+                let cells = spec.columns.iter().map(|column| {
+                    let cell = rows.cells(at).nth(usize::from(*column));
+                    cell.map_or(Value::Null, Value::from)
+                });
+                Key::normal(cells, &spec.collations)
+            }
+            Bulk::Lines(_) => Key::normal(self.key_cells(spec, &rows.row(at)), &spec.collations),
+        }
     }
 
     /// A row's key as the database holds it, to bound a range with.

@@ -176,20 +176,12 @@ impl Copier {
         // Intent first: from here on the lane keeps every change that this read may not see.
         let intent = self.lane.begin().await?;
         let mut view = self.site.source.view(&self.site.plan).await?;
-        let hi = view.bound(chunk.table, lo.as_ref(), size).await?;
         let barrier = view.barrier().await?;
-        let mut range = Range { lo, hi };
-        let read = view
-            .rows(
-                chunk.table,
-                &Pick::Range(range.clone()),
-                self.site.plan.backfill.chunk_bytes,
-            )
-            .await?;
-        let (cut, bytes) = (read.cut.is_some(), read.rows.bytes());
-        if cut {
-            range.hi = read.cut;
-        }
+        let most = self.site.plan.backfill.chunk_bytes;
+        let read = view.chunk(chunk.table, lo.as_ref(), size, most).await?;
+        let bytes = read.rows.bytes();
+        let cut = read.cut.is_some() && (read.rows.len() as u64) < size.0;
+        let range = Range { lo, hi: read.cut };
         let taken = ChunkRead {
             table: chunk.table,
             seen: view.seen().clone(),

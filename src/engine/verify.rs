@@ -11,10 +11,10 @@ use super::report::Report;
 use super::schedule::{Cause, Due};
 use super::site::Site;
 use crate::db::{Read, View};
+use crate::domain::bulk::Bulk;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick, Range};
-use crate::domain::packed::Packed;
 use crate::domain::position::{Position, Seen};
 use crate::domain::unit::{Bytes, Rows, RowsPerSecond};
 use crate::domain::value::Row;
@@ -326,7 +326,7 @@ impl Pair {
             .plan
             .table(table)
             .ok_or_else(|| Fault::new(Kind::Usage, "no such table"))?;
-        let by_key = |rows: &Packed| -> HashMap<Key, Row> {
+        let by_key = |rows: &Bulk| -> HashMap<Key, Row> {
             rows.iter().map(|row| (plan.key_of(&row), row)).collect()
         };
         let pick = Pick::Keys(keys.clone());

@@ -4,10 +4,10 @@
 //! source's row at the applied position, in landed ranges because they landed so, elsewhere because INSERT makes a row,
 //! DELETE removes it, and UPDATE changes only what is there.
 
+use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Image, Txn, merge};
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Pick};
-use crate::domain::packed::Packed;
 use crate::domain::table::Table;
 use crate::domain::value::{Row, Value};
 use std::borrow::Cow;
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 /// The key index is built at the first change that is laid over: a copy without writes beside it never pays for it.
 #[derive(Debug)]
 pub struct Fold {
-    rows: Packed,
+    rows: Bulk,
     keys: Option<HashMap<Key, usize>>,
     /// What changes made of the row at a place: none, where it is not there. Keys that were asked for and not read lie behind
     /// the rows.
@@ -34,14 +34,14 @@ pub struct Fold {
 #[derive(Debug, Default, PartialEq)]
 pub struct Folded {
     /// Rows that are there.
-    pub rows: Packed,
+    pub rows: Bulk,
     /// Keys of the pick that are not there. Always empty for a range.
     pub gone: Vec<Key>,
 }
 
 impl Fold {
     /// Starts with the rows of a read of `pick`.
-    pub fn over(rows: Packed, pick: &Pick) -> Self {
+    pub fn over(rows: Bulk, pick: &Pick) -> Self {
         Self {
             rows,
             keys: None,

@@ -235,6 +235,39 @@ pub async fn a_budget_cuts_where_it_says(ground: &impl Ground) {
     }
 }
 
+pub async fn chunks_end_where_the_next_begins(ground: &impl Ground) {
+    let pair = filled(ground).await;
+    let mut view = pair.view(Side::Source).await;
+    for id in ids() {
+        let all = rows(&mut *view, id).await;
+        for (most, budget) in [(1, u64::MAX), (7, u64::MAX), (7, 300), (100_000, 5_000)] {
+            let (mut joined, mut after) = (Vec::new(), None);
+            loop {
+                let read = view
+                    .chunk(id, after.as_ref(), Rows(most), Bytes(budget))
+                    .await
+                    .unwrap();
+                assert!(!read.rows.is_empty() && read.rows.len() as u64 <= most);
+                assert!(read.rows.bytes().0 <= budget || read.rows.len() == 1);
+                if budget == u64::MAX {
+                    let end = view.bound(id, after.as_ref(), Rows(most)).await.unwrap();
+                    assert_eq!(read.cut, end);
+                }
+                joined.extend(read.rows.iter());
+                let Some(cut) = read.cut else { break };
+                let range = Range {
+                    lo: after,
+                    hi: Some(cut.clone()),
+                };
+                let within = view.rows(id, &Pick::Range(range), Bytes(u64::MAX)).await;
+                assert_eq!(within.unwrap().rows, read.rows);
+                after = Some(cut);
+            }
+            assert_eq!(joined, all);
+        }
+    }
+}
+
 pub async fn keys_are_found_and_placed(ground: &impl Ground) {
     let pair = filled(ground).await;
     let mut view = pair.view(Side::Source).await;

@@ -1,9 +1,10 @@
 //! What a target of another kind can't hold as it is.
 
 use super::{kinds, mapping};
+use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Image};
 use crate::domain::fault::{Fault, Kind, Result};
-use crate::domain::packed::{Cell, Packed};
+use crate::domain::packed::Cell;
 use crate::domain::plan::{Engine, Plan};
 use crate::domain::table::{Column, Table};
 
@@ -120,7 +121,7 @@ pub fn whole(plan: &Plan, table: &Table) -> bool {
 /// `Blocked` with `PARKED`: a value that the target would store as another one, named by table, key and column.
 pub fn fits<'a>(
     plan: &Plan,
-    rows: Option<(&Table, &Packed)>,
+    rows: Option<(&Table, &Bulk)>,
     changes: impl IntoIterator<Item = &'a Change>,
 ) -> Result<()> {
     let Some((_, to)) = kinds(plan) else {
@@ -128,8 +129,9 @@ pub fn fits<'a>(
     };
     if let Some((table, rows)) = rows {
         let keyed = keyed(table);
+        let cells = rows.packed();
         for at in 0..rows.len() {
-            for (n, (column, cell)) in table.columns.iter().zip(rows.cells(at)).enumerate() {
+            for (n, (column, cell)) in table.columns.iter().zip(cells.cells(at)).enumerate() {
                 if let Some(misfit) = misfit(to, column, keyed(n), cell) {
                     let key = table.key_in(rows, at).to_string();
                     return Err(parked(to, table, column, &key, misfit));

@@ -4,6 +4,7 @@
 //! else stays the text the server writes, which it reads back as the same value. Two texts of one type are the same only if
 //! the values are: `1.0` and `1.00`, `1 mon` and `30 days` stay apart.
 
+use crate::domain::bulk::LineForm;
 use crate::domain::packed::{Cell, Packed};
 use crate::domain::plan::Side;
 use crate::domain::table::Column;
@@ -178,6 +179,19 @@ pub(super) fn pack(rows: &mut Packed, line: &[u8], forms: &[Form], scratch: &mut
     rows.end_row();
 }
 
+/// COPY's text form, with how each column's text is read.
+pub(super) struct CopyText(pub(super) Vec<Form>);
+
+impl LineForm for CopyText {
+    fn read(&self, line: &[u8], into: &mut Packed) {
+        pack(into, line, &self.0, &mut Vec::new());
+    }
+
+    fn write(&self, row: &[Value], out: &mut Vec<u8>) {
+        copy_line(row.iter().map(Cell::from), out, &mut Vec::new());
+    }
+}
+
 /// Writes one row as a line of COPY's text form.
 pub(super) fn copy_line<'a>(
     row: impl Iterator<Item = Cell<'a>>,
@@ -276,5 +290,8 @@ mod tests {
         let mut read = Packed::default();
         pack(&mut read, &line, &forms, &mut scratch);
         assert_eq!(read.row(0), row);
+        let (form, mut again) = (CopyText(forms.into()), Vec::new());
+        form.write(&row, &mut again);
+        assert_eq!(again, line);
     }
 }

@@ -4,6 +4,7 @@ use super::cell::{self, Form};
 use super::connect::Session;
 use super::sql::{Column, TableSql};
 use super::transact::Broke;
+use crate::domain::bulk::Bulk;
 use crate::domain::key::Key;
 use crate::domain::packed::Packed;
 use crate::domain::value::{Row, Value};
@@ -64,18 +65,28 @@ pub(super) async fn copy_in(
     session: &mut Session,
     table: &str,
     columns: &str,
-    rows: &Packed,
+    rows: &Bulk,
 ) -> Result<(), Broke> {
     let mut copy = session
         .conn()?
         .copy_in_raw(&format!("COPY {table} ({columns}) FROM STDIN"))
         .await?;
-    let (mut piece, mut scratch) = (Vec::with_capacity(PIECE + 4096), Vec::new());
-    for at in 0..rows.len() {
-        cell::copy_line(rows.cells(at), &mut piece, &mut scratch);
-        if piece.len() >= PIECE || at + 1 == rows.len() {
-            copy.send(piece.as_slice()).await?;
-            piece.clear();
+    match rows {
+        // As the source wrote them.
+        Bulk::Lines(lines) => {
+            for piece in lines.as_bytes().chunks(PIECE) {
+                copy.send(piece).await?;
+            }
+        }
+        Bulk::Packed(rows) => {
+            let (mut piece, mut scratch) = (Vec::with_capacity(PIECE + 4096), Vec::new());
+            for at in 0..rows.len() {
+                cell::copy_line(rows.cells(at), &mut piece, &mut scratch);
+                if piece.len() >= PIECE || at + 1 == rows.len() {
+                    copy.send(piece.as_slice()).await?;
+                    piece.clear();
+                }
+            }
         }
     }
     copy.finish().await?;

@@ -3,16 +3,18 @@
 //! Values are written as text and cast to the column's type without its length: a cast to `varchar(3)` would cut what an
 //! assignment refuses. Ranges are row comparisons, which an index on the key serves.
 
-use super::cell::{self, Form};
+use super::cell::{self, CopyText, Form};
 use super::connect::Session;
 use super::names::{literal, qualified, quote};
 use super::place::OrFault;
 use crate::db::across;
+use crate::domain::bulk::LineForm;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Range};
 use crate::domain::plan::{Plan, Side};
 use crate::domain::table::Table;
+use crate::domain::unit::Rows;
 use crate::domain::value::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,6 +181,12 @@ impl TableSql {
         self.columns.iter().map(|column| column.form).collect()
     }
 
+    /// The form in which rows go on to the target untouched; none, where that is no PostgreSQL.
+    pub(super) fn passes_on(&self) -> Option<Arc<dyn LineForm>> {
+        let alike = self.plan.source.engine == self.plan.target.engine;
+        alike.then(|| Arc::new(CopyText(self.forms())) as Arc<dyn LineForm>)
+    }
+
     /// `"a", "b"`.
     pub(super) fn column_list(&self) -> String {
         let names: Vec<_> = self
@@ -259,18 +267,27 @@ impl TableSql {
         format!("({})", self.order())
     }
 
-    /// COPY of a range's rows, in key order where that is asked for.
-    pub(super) fn copy_range(&self, range: &Range, ordered: bool) -> String {
-        let order = if ordered {
-            format!(" ORDER BY {}", self.order())
-        } else {
-            String::new()
-        };
+    /// COPY of a range's rows, in any order.
+    pub(super) fn copy_range(&self, range: &Range) -> String {
         format!(
-            "COPY (SELECT {} FROM {} WHERE {}{order}) TO STDOUT",
+            "COPY (SELECT {} FROM {} WHERE {}) TO STDOUT",
             self.column_list(),
             self.from,
             self.within(&self.key_tuple(), range),
+        )
+    }
+
+    /// COPY of a range's rows in key order; of the first `most` of them and the one behind those.
+    pub(super) fn copy_next(&self, range: &Range, most: Option<Rows>) -> String {
+        let limit = most.map_or_else(String::new, |most| {
+            format!(" LIMIT {}", most.0.saturating_add(1))
+        });
+        format!(
+            "COPY (SELECT {} FROM {} WHERE {} ORDER BY {}{limit}) TO STDOUT",
+            self.column_list(),
+            self.from,
+            self.within(&self.key_tuple(), range),
+            self.order(),
         )
     }
 

@@ -8,6 +8,7 @@ use super::place::{OrFault, state};
 use super::sql::Tables;
 use crate::db::canon::RowHasher;
 use crate::db::{Read, ResultSet, View, refused};
+use crate::domain::bulk::{Bulk, Lines};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{Nonce, TableId};
 use crate::domain::key::{Bound, Key, Pick, Range};
@@ -196,18 +197,40 @@ impl PgView {
         Ok(cut)
     }
 
-    async fn read(&mut self, table: TableId, sqls: Vec<String>, budget: Bytes) -> Result<Read> {
+    async fn read(
+        &mut self,
+        table: TableId,
+        pick: &Pick,
+        most: Option<Rows>,
+        budget: Bytes,
+    ) -> Result<Read> {
         let tables = Arc::clone(&self.tables);
         let sql = tables.get(self.session()?, table).await?;
+        let sqls: Vec<_> = match pick {
+            Pick::Range(range) => vec![sql.copy_next(range, most)],
+            Pick::Keys(keys) => keys.chunks(KEYS).map(|keys| sql.copy_keys(keys)).collect(),
+        };
         let (forms, doing) = (sql.forms(), format!("read rows of {}", sql.table().source));
         let mut read = Read::default();
+        if let Some(form) = sql.passes_on() {
+            read.rows = Bulk::Lines(match pick {
+                Pick::Range(_) => Lines::for_chunk(form),
+                Pick::Keys(_) => Lines::new(form),
+            });
+        }
         let mut scratch = Vec::new();
         for copy in sqls {
             let rows = &mut read.rows;
             let mut cut = None;
             self.copy(&copy, &doing, |line| {
-                cell::pack(rows, line, &forms, &mut scratch);
-                if rows.len() > 1 && rows.bytes() > budget {
+                match rows {
+                    Bulk::Lines(lines) => lines.push(line),
+                    Bulk::Packed(rows) => cell::pack(rows, line, &forms, &mut scratch),
+                }
+                // The one behind the last: the server sends no more.
+                if most.is_some_and(|most| rows.len() as u64 > most.0) {
+                    cut = rows.pop();
+                } else if rows.len() > 1 && rows.bytes() > budget {
                     cut = rows.pop();
                     return ControlFlow::Break(());
                 }
@@ -215,7 +238,11 @@ impl PgView {
             })
             .await?;
             if let Some(row) = cut {
-                read.cut = Some(sql.table().bound_of(&row));
+                read.cut = Some(match pick {
+                    Pick::Range(_) => sql.table().bound_of(&row),
+                    // Keys are told apart as they were asked for.
+                    Pick::Keys(_) => Bound(sql.table().key_of(&row).parts().into()),
+                });
                 break;
             }
         }
@@ -295,25 +322,21 @@ impl View for PgView {
     }
 
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read> {
-        let tables = Arc::clone(&self.tables);
-        let sql = tables.get(self.session()?, table).await?;
-        match pick {
-            Pick::Range(range) => {
-                let copies = vec![sql.copy_range(range, true)];
-                self.read(table, copies, budget).await
-            }
-            Pick::Keys(keys) => {
-                let copies = keys.chunks(KEYS).map(|keys| sql.copy_keys(keys)).collect();
-                let mut read = self.read(table, copies, budget).await?;
-                // Keys are told apart as they were asked for.
-                let cut = read.cut.take().map(|cut| {
-                    let collations = sql.table().key().map(|key| key.collations.as_slice());
-                    Key::normal(cut.0, collations.unwrap_or_default())
-                });
-                read.cut = cut.map(|key| Bound(key.parts().into()));
-                Ok(read)
-            }
-        }
+        self.read(table, pick, None, budget).await
+    }
+
+    async fn chunk(
+        &mut self,
+        table: TableId,
+        after: Option<&Bound>,
+        rows: Rows,
+        budget: Bytes,
+    ) -> Result<Read> {
+        let pick = Pick::Range(Range {
+            lo: after.cloned(),
+            hi: None,
+        });
+        self.read(table, &pick, Some(rows), budget).await
     }
 
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>> {
@@ -340,7 +363,7 @@ impl View for PgView {
         let (forms, doing) = (sql.forms(), format!("hash rows of {}", sql.table().source));
         let mut digest = Digest::default();
         let (mut hasher, mut scratch) = (RowHasher::new(), Vec::new());
-        self.copy(&sql.copy_range(range, false), &doing, |line| {
+        self.copy(&sql.copy_range(range), &doing, |line| {
             hash(&mut hasher, line, &forms, &mut scratch);
             digest.rows.0 += 1;
             digest.sum = digest.sum.wrapping_add(hasher.finish());
@@ -361,7 +384,7 @@ impl View for PgView {
             .unwrap_or_default();
         let (mut hasher, mut scratch) = (RowHasher::new(), Vec::new());
         let mut hashes = Vec::new();
-        self.copy(&sql.copy_range(range, true), &doing, |line| {
+        self.copy(&sql.copy_next(range, None), &doing, |line| {
             let mut key = vec![Value::Null; sql.key.len()];
             for (at, text) in cell::copied(line).enumerate() {
                 if let (Some(part), Some(text)) = (sql.key.iter().position(|k| *k == at), text) {

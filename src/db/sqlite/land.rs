@@ -30,19 +30,16 @@ pub(super) fn land(
     let keep = landing.keep_before;
     let mut landed = Landed::default();
     take_out(conn, sql, &landing.gone, keep, &mut landed).or_fault(place, &doing)?;
-    let put = savepoint(conn, |conn| {
-        insert_or_update(conn, sql, &landing.rows, keep)
-    })
-    .or_else(|error| {
-        if in_the_way(&error) {
-            savepoint(conn, |conn| {
-                take_out_then_insert(conn, sql, &landing.rows, keep)
-            })
-        } else {
-            Err(error)
-        }
-    })
-    .or_fault(place, &doing)?;
+    let rows = &*landing.rows.packed();
+    let put = savepoint(conn, |conn| insert_or_update(conn, sql, rows, keep))
+        .or_else(|error| {
+            if in_the_way(&error) {
+                savepoint(conn, |conn| take_out_then_insert(conn, sql, rows, keep))
+            } else {
+                Err(error)
+            }
+        })
+        .or_fault(place, &doing)?;
     landed.inserted += put.inserted;
     landed.updated += put.updated;
     landed.before.extend(put.before);
@@ -65,7 +62,9 @@ fn insert_or_update(
             Ok(()) => {
                 landed.inserted += 1;
                 if keep {
-                    landed.before.push((sql.table().key_in(rows, at), None));
+                    landed
+                        .before
+                        .push((sql.table().key_of(&rows.row(at)), None));
                 }
             }
             Err(error) if in_the_way(&error) => {

@@ -147,8 +147,25 @@ impl View for SqliteView {
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read> {
         let pick = pick.clone();
         self.read(table, "read rows", move |conn, sql| match &pick {
-            Pick::Range(range) => rows_of_range(conn, sql, range, budget),
+            Pick::Range(range) => rows_of_range(conn, sql, range, Rows(u64::MAX), budget),
             Pick::Keys(keys) => rows_of_keys(conn, sql, keys, budget),
+        })
+        .await
+    }
+
+    async fn chunk(
+        &mut self,
+        table: TableId,
+        after: Option<&Bound>,
+        rows: Rows,
+        budget: Bytes,
+    ) -> Result<Read> {
+        let range = Range {
+            lo: after.cloned(),
+            hi: None,
+        };
+        self.read(table, "read rows", move |conn, sql| {
+            rows_of_range(conn, sql, &range, rows, budget)
         })
         .await
     }
@@ -222,23 +239,25 @@ fn rows_of_range(
     conn: &Connection,
     sql: &TableSql,
     range: &Range,
+    most: Rows,
     budget: Bytes,
 ) -> rusqlite::Result<Read> {
     let mut statement = conn.prepare_cached(&sql.rows(range))?;
     bind(&mut statement, 1, bounds(range))?;
-    let mut read = Read {
-        rows: Packed::for_chunk(),
-        cut: None,
-    };
+    let (mut rows, mut cut) = (Packed::for_chunk(), None);
     let mut found = statement.raw_query();
     while let Some(row) = found.next()? {
-        pack(&mut read.rows, row, sql.width())?;
-        if read.rows.len() > 1 && read.rows.bytes() > budget {
-            read.cut = read.rows.pop().map(|row| sql.table().bound_of(&row));
+        pack(&mut rows, row, sql.width())?;
+        let many = rows.len() as u64 > most.0 || rows.bytes() > budget;
+        if rows.len() > 1 && many {
+            cut = rows.pop().map(|row| sql.table().bound_of(&row));
             break;
         }
     }
-    Ok(read)
+    Ok(Read {
+        rows: rows.into(),
+        cut,
+    })
 }
 
 fn rows_of_keys(
@@ -248,19 +267,22 @@ fn rows_of_keys(
     budget: Bytes,
 ) -> rusqlite::Result<Read> {
     let mut statement = conn.prepare_cached(&sql.row())?;
-    let mut read = Read::default();
+    let (mut rows, mut cut) = (Packed::default(), None);
     for key in keys {
-        if !read.rows.is_empty() && read.rows.bytes() >= budget {
-            read.cut = Some(Bound(key.parts().into()));
+        if !rows.is_empty() && rows.bytes() >= budget {
+            cut = Some(Bound(key.parts().into()));
             break;
         }
         bind(&mut statement, 1, key.parts())?;
         let mut found = statement.raw_query();
         if let Some(row) = found.next()? {
-            pack(&mut read.rows, row, sql.width())?;
+            pack(&mut rows, row, sql.width())?;
         }
     }
-    Ok(read)
+    Ok(Read {
+        rows: rows.into(),
+        cut,
+    })
 }
 
 /// One read of the operator's. `COMMIT`, `ATTACH` and some pragmas also count as read-only statements, so the first word

@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            budget: Bytes(64 << 20),
+            budget: Bytes(16 << 20),
             batch: Bytes(4 << 20),
             watch: Bytes(16 << 20),
             delivers_before_visible: true,

@@ -3,10 +3,10 @@
 use super::kept::Epoch;
 use super::queue::Index;
 use crate::db::{ChunkMark, Landing};
+use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Txn};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick};
-use crate::domain::packed::Packed;
 use crate::domain::position::{Barrier, Seen};
 use crate::domain::table::Table;
 use crate::domain::unit::Rows;
@@ -30,7 +30,7 @@ pub struct ChunkRead {
     /// Which rows these are: all of the range that the view has, or those of the keys that are there.
     pub pick: Pick,
     /// The rows.
-    pub rows: Packed,
+    pub rows: Bulk,
     /// The chunk whose mark lands with them; none for a repair.
     pub chunk: Option<ChunkId>,
     /// Whether the replaced images are handed back, for undo.
@@ -45,7 +45,7 @@ pub(super) struct Held {
     pub at: Index,
     /// Being landed now.
     pub landing: bool,
-    rows: Arc<Packed>,
+    rows: Arc<Bulk>,
     gone: Vec<Key>,
     mark: Option<ChunkMark>,
     keep_before: bool,

@@ -61,8 +61,9 @@ async fn look(
         if read.cut.is_some() {
             range.hi = read.cut;
         }
-        for at in 0..read.rows.len() {
-            for (n, (column, cell)) in table.columns.iter().zip(read.rows.cells(at)).enumerate() {
+        let cells = read.rows.packed();
+        for at in 0..cells.len() {
+            for (n, (column, cell)) in table.columns.iter().zip(cells.cells(at)).enumerate() {
                 if let Some(misfit) = misfit(to, column, in_key(n), cell) {
                     let (count, _) = found
                         .entry((n, misfit))
