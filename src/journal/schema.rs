@@ -48,6 +48,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", "-512")
         .disable_statement_logging()
 }
 

@@ -114,14 +114,17 @@ fn configure(conn: &Connection, access: Access) -> rusqlite::Result<()> {
         access != Access::Data,
     )?;
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0);
+    // As it is built here, SQLite shares the sizes of all caches of a process among all connections: what idle ones may have,
+    // a busy one takes.
     match access {
         Access::Read => conn.execute_batch(
-            "PRAGMA busy_timeout = 5000; PRAGMA query_only = 1; PRAGMA cache_size = -2048",
+            "PRAGMA busy_timeout = 5000; PRAGMA query_only = 1; PRAGMA cache_size = -512",
         ),
         // Losing a prune with the power is harmless, and its lock must not last as long as an fsync; a checkpoint is the
         // application's to make.
         Access::Schema { wait } => conn.execute_batch(&format!(
-            "PRAGMA busy_timeout = {wait}; PRAGMA foreign_keys = 0; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0"
+            "PRAGMA busy_timeout = {wait}; PRAGMA foreign_keys = 0; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; \
+             PRAGMA cache_size = -512"
         )),
         Access::Birth => Ok(()),
         Access::Data => {
