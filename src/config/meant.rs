@@ -15,7 +15,7 @@ use toml::Spanned;
 /// How long reading one chunk should take, unless the config says otherwise: short enough for a busy source.
 const CHUNK_TIME: Span = Span::millis(500);
 /// Most bytes in one chunk: several must fit into the buffers at once.
-const CHUNK_BYTES: Bytes = Bytes(4_000_000);
+const CHUNK_BYTES: Bytes = Bytes(8_000_000);
 /// Parallel readers, unless the config says otherwise.
 const WORKERS: u16 = 2;
 /// The lag beyond which the copy stands still, unless the config says otherwise.

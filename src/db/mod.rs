@@ -201,7 +201,8 @@ pub trait View: Send {
         after: Option<&Bound>,
         rows: Rows,
     ) -> Result<Option<Bound>>;
-    /// Reads rows, at most `budget` bytes of them packed (but at least one).
+    /// Reads rows, at most `budget` bytes of them packed (but at least one). A view whose read was cut may have ended with it:
+    /// then the next call is a `Transient` fault.
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read>;
     /// Reads the next chunk: at most `rows` rows after `after` (from the start when none) and at most `budget` bytes of them
     /// packed, but at least one row. Where the chunk ends is where the read was cut; not cut, the table ends with it.

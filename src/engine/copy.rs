@@ -73,7 +73,7 @@ impl Copier {
             most.min(self.site.plan.backfill.chunk_time)
         });
         for start in starts {
-            let mut sizing = Sizing::new(chunk_time);
+            let mut sizing = Sizing::new(chunk_time, self.site.plan.backfill.chunk_bytes);
             self.table(start, &mut sizing, chunk_time).await?;
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Copier {
             .retry(|| self.take(chunk, lo.clone(), size))
             .await?;
         let rows = Rows(read.rows.len() as u64);
-        sizing.took(rows, watch.took(), cut);
+        sizing.took(rows, bytes, watch.took(), cut);
         Ok(InHand {
             intent,
             read,

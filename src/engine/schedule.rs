@@ -16,6 +16,8 @@ pub type Cause = (SessionId, CommandId);
 
 /// Chunks in one batch: compared in one pair of views.
 pub const BATCH: usize = 32;
+/// The same while the copy runs: short, so that the share of the time that comparing may take is kept from the start.
+const BATCH_WHILE_COPYING: usize = 2;
 
 /// The verifier's plan. Lost with the process: a new engine starts a new pass.
 #[derive(Debug, Default)]
@@ -133,14 +135,18 @@ impl Schedule {
         if pressing_only && state.phase == Phase::Copy {
             return Due::default();
         }
+        let most = match state.phase {
+            Phase::Copy => BATCH_WHILE_COPYING,
+            _ => BATCH,
+        };
         let retry: Vec<ChunkId> = self
             .in_flight
             .iter()
             .filter(|(_, (_, tries))| *tries < TRIES)
             .map(|(c, _)| *c)
-            .take(BATCH)
+            .take(most)
             .collect();
-        let fresh = self.unchecked(state, BATCH.saturating_sub(retry.len()));
+        let fresh = self.unchecked(state, most.saturating_sub(retry.len()));
         if !retry.is_empty() || !fresh.is_empty() {
             let pressing = state.phase != Phase::Copy;
             return Due {

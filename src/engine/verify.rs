@@ -31,7 +31,7 @@ const DETAIL_ROWS: usize = 200;
 /// Bytes of rows fetched for that.
 const DETAIL_BYTES: Bytes = Bytes(8 << 20);
 /// While the copy runs, comparing takes at most this part of the time: copying is what people wait for.
-const SHARE_WHILE_COPYING: f64 = 0.2;
+const SHARE_WHILE_COPYING: f64 = 0.1;
 /// How long the verifier waits when nothing is due, or what is due does not press and would be too fast.
 const NOTHING_DUE: Duration = Duration::from_millis(100);
 
@@ -241,8 +241,10 @@ impl Pair {
         table: TableId,
         range: &Range,
     ) -> Result<(ChunkVerdict, Vec<(Key, DriftClass)>)> {
-        let source = self.source.digest(table, range).await?;
-        let target = self.target.digest(table, range).await?;
+        let (source, target) = tokio::try_join!(
+            self.source.digest(table, range),
+            self.target.digest(table, range)
+        )?;
         let mut verdict = ChunkVerdict {
             position: self.applied,
             source_rows: source.rows,

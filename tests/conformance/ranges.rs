@@ -3,6 +3,8 @@
 use crate::ground::{Ground, Pair, Spec, int, rows, text};
 use std::collections::HashSet;
 use tidegate::db::{View, canon};
+use tidegate::domain::bulk::Bulk;
+use tidegate::domain::fault::Kind;
 use tidegate::domain::id::TableId;
 use tidegate::domain::key::{Bound, Collation, Key, Pick, Range};
 use tidegate::domain::plan::Side;
@@ -222,8 +224,14 @@ pub async fn a_budget_cuts_where_it_says(ground: &impl Ground) {
             loop {
                 let read = view
                     .rows(id, &Pick::Range(range.clone()), Bytes(budget))
-                    .await
-                    .unwrap();
+                    .await;
+                let read = match read {
+                    Err(fault) if fault.code == "READ-ENDED" => {
+                        view = pair.view(Side::Source).await;
+                        continue;
+                    }
+                    read => read.unwrap(),
+                };
                 assert!(!read.rows.is_empty(), "at least one row is read");
                 assert!(read.rows.bytes().0 <= budget || read.rows.len() == 1);
                 joined.extend(read.rows.iter());
@@ -231,6 +239,25 @@ pub async fn a_budget_cuts_where_it_says(ground: &impl Ground) {
                 range.lo = Some(cut);
             }
             assert_eq!(joined, all);
+        }
+    }
+}
+
+pub async fn a_cut_near_the_end_is_one_like_any_other(ground: &impl Ground) {
+    let pair = filled(ground).await;
+    let id = ids().next().unwrap();
+    let all = rows(&mut *pair.view(Side::Source).await, id).await;
+    for round in 0..200 {
+        let mut view = pair.view(Side::Source).await;
+        let whole = Pick::Range(Range::default());
+        let left = round % 3 + 1;
+        let read = view.rows(id, &whole, Bytes(u64::MAX)).await.unwrap();
+        let few: Bulk = read.rows.iter().take(all.len() - left).collect();
+        let read = view.rows(id, &whole, few.bytes()).await.unwrap();
+        assert!(read.cut.is_some() && read.rows.len() < all.len());
+        match view.rows(id, &whole, Bytes(u64::MAX)).await {
+            Ok(again) => assert_eq!(again.rows.iter().collect::<Vec<_>>(), all),
+            Err(fault) => assert_eq!((fault.kind, &*fault.code), (Kind::Transient, "READ-ENDED")),
         }
     }
 }
@@ -245,8 +272,14 @@ pub async fn chunks_end_where_the_next_begins(ground: &impl Ground) {
             loop {
                 let read = view
                     .chunk(id, after.as_ref(), Rows(most), Bytes(budget))
-                    .await
-                    .unwrap();
+                    .await;
+                let read = match read {
+                    Err(fault) if fault.code == "READ-ENDED" => {
+                        view = pair.view(Side::Source).await;
+                        continue;
+                    }
+                    read => read.unwrap(),
+                };
                 assert!(!read.rows.is_empty() && read.rows.len() as u64 <= most);
                 assert!(read.rows.bytes().0 <= budget || read.rows.len() == 1);
                 if budget == u64::MAX {
@@ -259,7 +292,8 @@ pub async fn chunks_end_where_the_next_begins(ground: &impl Ground) {
                     lo: after,
                     hi: Some(cut.clone()),
                 };
-                let within = view.rows(id, &Pick::Range(range), Bytes(u64::MAX)).await;
+                let mut other = pair.view(Side::Source).await;
+                let within = other.rows(id, &Pick::Range(range), Bytes(u64::MAX)).await;
                 assert_eq!(within.unwrap().rows, read.rows);
                 after = Some(cut);
             }

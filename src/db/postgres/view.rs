@@ -124,9 +124,10 @@ impl PgView {
 
     fn session(&mut self) -> Result<&mut Session> {
         let place = &self.server.place;
-        self.session
-            .as_mut()
-            .ok_or_else(|| Fault::new(Kind::Own, format!("the read has ended: {place}")))
+        self.session.as_mut().ok_or_else(|| {
+            let what = format!("the read has ended: {place}");
+            Fault::new(Kind::Transient, what).code("READ-ENDED")
+        })
     }
 
     /// Runs a COPY and hands over its lines, until told to break; says whether it was.
@@ -190,10 +191,19 @@ impl PgView {
             // The cancellation may have come after the last line: then it meets this.
             let _ = session.run("SELECT 1", doing).await;
         }
-        session
+        let back = session
             .run("ROLLBACK TO tidegate; RELEASE tidegate", doing)
-            .await?;
-        self.busy = false;
+            .await;
+        match back {
+            Ok(()) => self.busy = false,
+            // It met the COPY's very end: then the server says one thing more than is waited for, and nothing it says can be
+            // told apart any more. What was read is whole; the session is not used again.
+            Err(fault) if cut => {
+                tracing::debug!(error = %fault, "a read was cut at its very end");
+                self.session = None;
+            }
+            Err(fault) => return Err(fault),
+        }
         Ok(cut)
     }
 

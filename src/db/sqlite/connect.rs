@@ -131,7 +131,7 @@ fn configure(conn: &Connection, access: Access) -> rusqlite::Result<()> {
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
             conn.execute_batch(
                 "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = 0; PRAGMA ignore_check_constraints = 1; \
-                 PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000",
+                 PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 12000",
             )
         }
     }

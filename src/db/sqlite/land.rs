@@ -1,6 +1,6 @@
 //! Landing rows: the fast way first, and exactly what it did.
 //!
-//! Each row is a plain INSERT. Where a row is in the way (the stream made it already, an adopted table, a repair, a chunk that landed
+//! Rows are plain INSERTs, many in a statement. Where a row is in the way (the stream made it already, an adopted table, a repair, a chunk that landed
 //! before), it is an UPDATE by key instead. Only when that runs into another unique constraint, because rows of the landing
 //! exchange a value among themselves, is the landing done again with the rows of its own keys taken out first. A range is
 //! never emptied, and no row is evicted: REPLACE is not used.
@@ -8,7 +8,7 @@
 use super::ledger;
 use super::place::{OrFault, Place};
 use super::sql::TableSql;
-use super::statements::Statements;
+use super::statements::{BLOCK, Statements};
 use super::transact::{in_the_way, savepoint};
 use crate::db::{Landed, Landing};
 use crate::domain::fault::Result;
@@ -57,31 +57,59 @@ fn insert_or_update(
 ) -> rusqlite::Result<Landed> {
     let mut landed = Landed::default();
     let mut table = Statements::new(conn, sql);
-    for at in 0..rows.len() {
-        match table.insert(rows.cells(at)) {
-            Ok(()) => {
-                landed.inserted += 1;
-                if keep {
-                    landed
-                        .before
-                        .push((sql.table().key_of(&rows.row(at)), None));
+    let mut next = 0;
+    while next < rows.len() {
+        let mut many = 1;
+        if !keep && next + BLOCK <= rows.len() {
+            many = BLOCK;
+            match table.insert_block(rows, next) {
+                Ok(()) => {
+                    landed.inserted += BLOCK as u32;
+                    next += BLOCK;
+                    continue;
                 }
+                Err(error) if in_the_way(&error) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if in_the_way(&error) => {
-                let row = rows.row(at);
-                if keep {
-                    keep_before(&mut table, &row, &mut landed)?;
-                }
-                if table.update(sql.key_cells(&row), &row)? == 0 {
-                    // Not its own key is in the way, but another row.
-                    return Err(error);
-                }
-                landed.updated += 1;
-            }
-            Err(error) => return Err(error),
         }
+        for at in next..next + many {
+            put_one(&mut table, rows, at, keep, &mut landed)?;
+        }
+        next += many;
     }
     Ok(landed)
+}
+
+fn put_one(
+    table: &mut Statements<'_>,
+    rows: &Packed,
+    at: usize,
+    keep: bool,
+    landed: &mut Landed,
+) -> rusqlite::Result<()> {
+    let sql = table.sql;
+    match table.insert(rows.cells(at)) {
+        Ok(()) => {
+            landed.inserted += 1;
+            if keep {
+                let key = sql.table().key_of(&rows.row(at));
+                landed.before.push((key, None));
+            }
+        }
+        Err(error) if in_the_way(&error) => {
+            let row = rows.row(at);
+            if keep {
+                keep_before(table, &row, landed)?;
+            }
+            if table.update(sql.key_cells(&row), &row)? == 0 {
+                // Not its own key is in the way, but another row.
+                return Err(error);
+            }
+            landed.updated += 1;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 fn take_out_then_insert(

@@ -306,12 +306,17 @@ impl TableSql {
 
     /// Puts a row there.
     pub(super) fn insert(&self) -> String {
-        let marks: Vec<_> = (1..=self.columns.len()).map(|n| format!("?{n}")).collect();
+        self.insert_block(1)
+    }
+    /// Puts so many new rows there; none of them, where one is in the way.
+    pub(super) fn insert_block(&self, rows: usize) -> String {
+        let marks = vec!["?"; self.columns.len()].join(", ");
+        let row = format!("({marks})");
         format!(
-            "INSERT INTO {} ({}) VALUES ({})",
+            "INSERT INTO {} ({}) VALUES {}",
             self.from,
             self.columns.join(", "),
-            marks.join(", ")
+            vec![row.as_str(); rows].join(", ")
         )
     }
     /// Puts a row there, or makes the one with its key the same. Never evicts another row.
