@@ -317,6 +317,7 @@ mod tests {
                 max_lag: Span::ZERO,
                 max_lock_wait: Span::ZERO,
                 stale_after: Span::ZERO,
+                ..Throttle::default()
             },
             verify: Verify {
                 max_age: Span::ZERO,
@@ -325,6 +326,8 @@ mod tests {
             shadow: vec![],
             prune: Prune::Auto,
             adopt: vec![],
+            signals: Vec::new(),
+            wal_space: None,
         }
     }
 

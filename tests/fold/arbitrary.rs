@@ -85,6 +85,7 @@ pub fn plan() -> Plan {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::millis(50),
             stale_after: Span::seconds(5),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(3_600),
@@ -93,6 +94,8 @@ pub fn plan() -> Plan {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }
 
