@@ -407,7 +407,7 @@ limit = "2s"
             ),
             (
                 "command = \"cpu --all\"\nlimit = 80",
-                "tidegate.toml:9: [[signal]] command: a text in quotes is not a list",
+                "tidegate.toml:9: [[signal]] command: a text in quotes is not a list, like [\"a\", \"b\"]",
             ),
             (
                 "command = []\nlimit = 80",
