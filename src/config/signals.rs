@@ -3,6 +3,7 @@
 use super::meant::Resolver;
 use super::written::{self, Written};
 use crate::domain::fault::Result;
+use crate::domain::limits;
 use crate::domain::plan::{Engine, SignalPlan, Throttle};
 use crate::domain::redact::redact;
 use crate::domain::signal::{Bound, Limit, Measure};
@@ -112,6 +113,12 @@ impl Resolver<'_> {
                 || name.contains(char::is_control)
             {
                 return self.wrong(&span, "is 1 to 40 letters that can be read");
+            }
+            if limits::OURS.contains(&name.as_str()) || name.starts_with("replica ") {
+                return self.wrong(
+                    &span,
+                    format!("\"{name}\" is what tidegate measures itself; call it otherwise"),
+                );
             }
             if !names.insert(name.clone()) {
                 return self.wrong(&span, format!("\"{name}\" is there twice"));
@@ -452,6 +459,8 @@ limit = "2s"
         ] {
             assert_eq!(told(SQLITE, &signal(lines)), expected);
         }
+        let ours = signal("command = [\"cpu\"]\nlimit = 80").replace("cpu\"\n", "stream lag\"\n");
+        assert!(told(SQLITE, &ours).contains("measures itself"));
         let twice = signal("command = [\"cpu\"]\nlimit = 80").repeat(2);
         assert!(told(SQLITE, &twice).ends_with("\"cpu\" is there twice"));
     }

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod finding;
 pub mod id;
 pub mod key;
+pub mod limits;
 pub mod packed;
 pub mod plan;
 pub mod position;

@@ -93,6 +93,41 @@ impl Measure {
     }
 }
 
+impl Measure {
+    /// Reads a figure as people write it in this measure: `80`, `500ms`, `2m`, `10GB`. None: it is none.
+    pub fn read(self, text: &str) -> Option<Figure> {
+        let text = text.trim();
+        let end = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len());
+        let (number, unit) = text.split_at(end);
+        let factor = match (self, unit) {
+            (Self::Number, "") => 1.0,
+            (Self::Seconds, "ms") => 0.001,
+            (Self::Seconds, "s") => 1.0,
+            (Self::Seconds, "m" | "min") => 60.0,
+            (Self::Seconds, "h") => 3_600.0,
+            (Self::Bytes, "B") => 1.0,
+            (Self::Bytes, "kB") => 1e3,
+            (Self::Bytes, "MB") => 1e6,
+            (Self::Bytes, "GB") => 1e9,
+            (Self::Bytes, "TB") => 1e12,
+            _ => return None,
+        };
+        Figure::new(number.parse::<f64>().ok()? * factor)
+    }
+
+    /// How one is written, beside the one there is now.
+    pub fn example(self, now: &str) -> String {
+        let like = match self {
+            Self::Number => "a number",
+            Self::Seconds => "a time, like 500ms or 5s",
+            Self::Bytes => "a size, like 500MB or 10GB",
+        };
+        format!("{like} (now {now})")
+    }
+}
+
 /// On which side of the limit all is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -212,6 +247,28 @@ mod tests {
         }
         assert_eq!(Figure::new(f64::NAN), None);
         assert_eq!(Figure::new(f64::INFINITY), None);
+    }
+
+    #[test]
+    fn a_limit_is_written_in_its_own_measure() {
+        for (measure, text, value) in [
+            (Measure::Number, "80", 80.0),
+            (Measure::Number, " 0.01", 0.01),
+            (Measure::Seconds, "500ms", 0.5),
+            (Measure::Seconds, "2m", 120.0),
+            (Measure::Bytes, "1.5GB", 1.5e9),
+        ] {
+            assert_eq!(measure.read(text), Figure::new(value), "{text}");
+        }
+        for (measure, text) in [
+            (Measure::Number, "80%"),
+            (Measure::Number, ""),
+            (Measure::Number, "-1"),
+            (Measure::Seconds, "5"),
+            (Measure::Bytes, "5s"),
+        ] {
+            assert_eq!(measure.read(text), None, "{text}");
+        }
     }
 
     #[test]

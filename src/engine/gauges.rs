@@ -3,6 +3,7 @@
 use super::grade::{self, Gauge, Grade, Standings};
 use super::signals::Reading;
 use crate::db::Pulse;
+use crate::domain::limits::{ACTIVE, LAG_BYTES, OUR_LOCK, REPLICA_LAG, STREAM_LAG};
 use crate::domain::plan::Plan;
 use crate::domain::signal::{Figure, Limit, Measure, Signal};
 use crate::domain::unit::Span;
@@ -30,11 +31,16 @@ impl Gauges {
     pub fn weigh(
         &mut self,
         plan: &Plan,
-        (lag, source): (Span, &Pulse),
+        (lag, source, limits): (Span, &Pulse, &BTreeMap<String, Figure>),
         readings: &[Reading],
         now: Instant,
     ) -> (Grade, Vec<Signal>) {
-        let ours = ours(plan, lag, source);
+        let mut ours = ours(plan, lag, source);
+        for measured in &mut ours {
+            let of_all = measured.name.starts_with("replica ");
+            let name = if of_all { REPLICA_LAG } else { &measured.name };
+            measured.limit = now_at(measured.limit, limits.get(name));
+        }
         self.known
             .retain(|name, _| ours.iter().any(|measured| measured.name == *name));
         let patience = plan.throttle.stale_after;
@@ -63,12 +69,20 @@ impl Gauges {
                 age: known.map(|(_, at)| now.saturating_duration_since(at).into()),
                 // A figure is as old as it is read seldom; only what is older than that is silence.
                 patience: patience + signal.every,
-                limit: signal.limit,
+                limit: now_at(signal.limit, limits.get(&signal.name)),
                 measure: signal.measure,
                 trouble: reading.map_or_else(String::new, |reading| reading.trouble.clone()),
             });
         }
         grade::grade(&mut self.standings, gauges)
+    }
+}
+
+/// A limit of the plan, or what was set in its place.
+fn now_at(limit: Limit, set: Option<&Figure>) -> Limit {
+    Limit {
+        at: *set.unwrap_or(&limit.at),
+        ..limit
     }
 }
 
@@ -88,12 +102,12 @@ fn ours(plan: &Plan, lag: Span, source: &Pulse) -> Vec<Measured> {
     // Nobody held up is nobody held up for long.
     let held = source.held.unwrap_or(Span::ZERO);
     let mut out = vec![
-        seconds("stream lag", Some(lag), throttle.max_lag),
-        seconds("our lock on the source", Some(held), throttle.max_lock_wait),
+        seconds(STREAM_LAG, Some(lag), throttle.max_lag),
+        seconds(OUR_LOCK, Some(held), throttle.max_lock_wait),
     ];
     if let Some(limit) = throttle.max_lag_bytes {
         out.push(Measured {
-            name: "stream lag in bytes".into(),
+            name: LAG_BYTES.into(),
             figure: source.behind.map(Figure::from),
             limit: Limit::most(limit),
             measure: Measure::Bytes,
@@ -105,7 +119,7 @@ fn ours(plan: &Plan, lag: Span, source: &Pulse) -> Vec<Measured> {
     }
     if let Some(limit) = throttle.max_active {
         out.push(Measured {
-            name: "active statements".into(),
+            name: ACTIVE.into(),
             figure: source.active.map(Figure::from),
             limit: Limit::most(limit),
             measure: Measure::Number,
@@ -119,7 +133,7 @@ fn ours(plan: &Plan, lag: Span, source: &Pulse) -> Vec<Measured> {
         out.extend(replicas(plan, source).into_iter().map(|(name, lag)| {
             let trouble = match (lag, name.as_str()) {
                 (Some(_), _) => String::new(),
-                (None, "replica lag") => unless_blind(
+                (None, REPLICA_LAG) => unless_blind(
                     "no standby follows the source: take max_replica_lag out, or name in replicas those that must be there",
                 ),
                 (None, _) => unless_blind("this standby does not follow the source now"),
@@ -147,7 +161,7 @@ fn replicas(plan: &Plan, source: &Pulse) -> Vec<(String, Option<Span>)> {
             .iter()
             .map(|name| named(name, found.get(name.as_str()).copied().flatten()))
             .collect(),
-        (true, true) => vec![("replica lag".into(), None)],
+        (true, true) => vec![(REPLICA_LAG.into(), None)],
         (true, false) => found
             .into_iter()
             .map(|(name, lag)| named(name, lag))

@@ -25,6 +25,8 @@ const EVERY: Duration = Duration::from_millis(250);
 const WINDOW: Duration = Duration::from_secs(2);
 /// How fast a log grows that a whole server writes is the mean over this time: its checkpoints make it jump.
 const GROWTH: Duration = Duration::from_secs(60);
+/// What holds for less than this is no record: a signal that hovers where it begins to count would fill the journal.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Shorter than this, growth says nothing.
 const ENOUGH: Duration = Duration::from_secs(5);
 /// Heads of the source that are remembered to tell the lag's age; older ones count as the oldest.
@@ -76,6 +78,7 @@ impl Sampler {
         let mut target = Pulse::default();
         // Whatever an earlier life of this stream was held by is over: that is the first thing told.
         let mut held: Option<Option<String>> = None;
+        let mut holds: (Option<String>, Instant) = (None, Instant::now());
         let mut timer = tokio::time::interval(EVERY);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let gate = self.site.target.gate(&self.site.plan).await?;
@@ -120,8 +123,9 @@ impl Sampler {
             let stats = self.lane.stats();
             let lag = lag(&mut heads, source.head, stats.applied, now);
             let (grade, signals) = {
-                let readings = self.readings.borrow();
-                gauges.weigh(&self.site.plan, (lag, &source), &readings, now)
+                let (readings, controls) = (self.readings.borrow(), self.site.controls.borrow());
+                let measured = (lag, &source, &controls.limits);
+                gauges.weigh(&self.site.plan, measured, &readings, now)
             };
             self.weighed.send_replace(Weighed {
                 grade: grade.clone(),
@@ -152,10 +156,13 @@ impl Sampler {
                     as u64
             };
             let pace = self.site.controls.borrow().pace;
-            let holds = grade.signal.clone();
-            if held.as_ref() != Some(&holds) {
-                self.site.tell(Report::Held(holds.clone())).await;
-                held = Some(holds);
+            if holds.0 != grade.signal {
+                holds = (grade.signal.clone(), now);
+            }
+            let settled = now.duration_since(holds.1) >= SETTLED;
+            if held.as_ref() != Some(&holds.0) && (settled || held.is_none()) {
+                self.site.tell(Report::Held(holds.0.clone())).await;
+                held = Some(holds.0.clone());
             }
             let copy_rate = RowsPerSecond(rate(point.copied, since.copied));
             let held_by = match (&grade.signal, pace) {

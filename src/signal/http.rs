@@ -59,7 +59,10 @@ impl Address {
     /// # Errors
     /// What is wrong with it, without repeating it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let uri: Uri = text.trim().parse().map_err(|_| "is no URL")?;
+        let uri: Uri = text
+            .trim()
+            .parse()
+            .map_err(|_| "is no URL that begins with http:// or https://")?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,

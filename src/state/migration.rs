@@ -6,9 +6,11 @@ use super::table::TableState;
 use super::timeline::{self, Line};
 use crate::domain::event::{Alert, Body, Event, Fact, PauseReason, Phase, Subject};
 use crate::domain::id::{AlertId, ChunkId, RepairId, Seq, TableId, Token, Who};
+use crate::domain::limits::Limited;
 use crate::domain::plan::{Plan, Side};
 use crate::domain::position::Position;
 use crate::domain::sample::Sample;
+use crate::domain::signal::Figure;
 use crate::domain::unit::{At, Rows, RowsPerSecond, Span, Tick};
 use crate::domain::verdict::DriftCounts;
 use serde::{Deserialize, Serialize};
@@ -177,6 +179,9 @@ pub struct Migration {
     pub operator_paused: Option<(Who, Tick)>,
     /// The pace that was set; none is as the signals allow.
     pub pace: Option<RowsPerSecond>,
+    /// Limits that were set while it runs, by signal.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Figure>,
     /// The best speed seen.
     pub best_rate: RowsPerSecond,
     /// The signal that holds the copy back, and since when.
@@ -235,6 +240,7 @@ impl Default for Migration {
             rested: false,
             operator_paused: None,
             pace: None,
+            limits: BTreeMap::new(),
             best_rate: RowsPerSecond(0),
             held: None,
             held_for: BTreeMap::new(),
@@ -328,6 +334,13 @@ impl Migration {
         phase::next(self.phase, fact)
     }
 
+    /// The limit of a signal as it is now.
+    pub fn limit(&self, signal: &str) -> Option<Limited> {
+        let mut limited = self.plan.as_ref()?.limit(signal)?;
+        limited.limit.at = *self.limits.get(signal).unwrap_or(&limited.limit.at);
+        Some(limited)
+    }
+
     /// Takes a measurement that is not (yet) in the journal: latest wins, nothing else changes.
     pub fn measure(&mut self, sample: &Sample) {
         self.best_rate = self.best_rate.max(sample.copy_rate);
@@ -359,6 +372,12 @@ impl Migration {
                 self.pace = plan.backfill.max_rows_per_second;
             }
             Fact::PlanChanged { plan, hash, .. } => {
+                // What the config says anew wins over what was said in between.
+                let before = self.plan.take();
+                self.limits.retain(|name, _| {
+                    let now = plan.limit(name);
+                    now.is_some() && now == before.as_ref().and_then(|plan| plan.limit(name))
+                });
                 self.plan = Some(Arc::new((**plan).clone()));
                 self.plan_hash.clone_from(hash);
             }
@@ -536,6 +555,11 @@ impl Migration {
                 }
             }
             Fact::PaceSet { limit, .. } => self.pace = *limit,
+            Fact::LimitSet { signal, at, .. } => {
+                if self.limit(signal).is_some() {
+                    self.limits.insert(signal.clone(), *at);
+                }
+            }
             Fact::ThrottleHeld { signal } => self.held = Some((signal.clone(), self.tick)),
             Fact::ThrottleFreed { signal, held } => {
                 self.held = None;

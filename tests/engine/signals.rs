@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use tidegate::domain::command::Command;
 use tidegate::domain::plan::{Side, SignalPlan};
 use tidegate::domain::signal::{Figure, Limit};
 use tidegate::domain::unit::Span;
@@ -347,6 +348,15 @@ async fn a_command_above_its_limit_holds_the_copy_and_below_it_lets_it_go_on() {
     let signals = running.state().await.sample.signals.clone();
     let cpu = signals.iter().find(|signal| signal.name == "cpu").unwrap();
     assert!(cpu.holds && cpu.figure == Some(figure(70.0)), "{cpu:?}");
+    // A looser limit, set while it runs, lets it go as well; a stricter one holds it again.
+    let limit = |at: u32| Command::Limit {
+        signal: "cpu".into(),
+        at: at.into(),
+    };
+    running.order(limit(200)).await;
+    running.until("moving", |s| s.copied() > still).await;
+    running.order(limit(60)).await;
+    stands_still(&running, "cpu 70 of 60").await;
     says(&level, "20");
     let state = running
         .until("synced and equal", |s| s.synced_and_equal())

@@ -481,6 +481,13 @@ pub fn fact() -> BoxedStrategy<Fact> {
             limit: limit.map(RowsPerSecond),
             by,
         }),
+        (text(), any::<bool>(), any::<u32>(), who()).prop_map(|(text, known, at, by)| {
+            Fact::LimitSet {
+                signal: if known { "stream lag".into() } else { text },
+                at: at.into(),
+                by,
+            }
+        }),
         text().prop_map(|signal| Fact::ThrottleHeld { signal }),
         (text(), number()).prop_map(|(signal, held)| Fact::ThrottleFreed {
             signal,

@@ -59,6 +59,11 @@ fn with_rest(
                 say(ui, Tone::Bad, format!("pace: {why}"));
             }
         }
+        (Act::Limit, text) if !text.is_empty() => {
+            if let Err(why) = act::set_limit(ui, scene, text, effects) {
+                say(ui, Tone::Bad, format!("limit: {why}"));
+            }
+        }
         (Act::Shadow, text) if !text.is_empty() => match (text, rate(text)) {
             ("off", _) => act::set_shadow(ui, scene, 0),
             (_, Some(n)) if n <= 1_000 => act::set_shadow(ui, scene, n as u32),

@@ -97,7 +97,7 @@ async fn what_others_run_is_counted_and_what_is_hidden_is_not_taken_for_nothing(
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
 async fn a_figure_is_read_by_a_transaction_that_can_not_write_and_ends_in_time() {
     let base = Base::new("figure", "").await;
-    base.run("CREATE TABLE public.t (n numeric); INSERT INTO t VALUES (0.5), (7)")
+    base.run("CREATE TABLE public.t (n numeric); INSERT INTO public.t VALUES (0.5), (7)")
         .await;
     let end = crate::db::postgres::open(&base.url, Side::Source)
         .await

@@ -3,6 +3,7 @@
 use super::panels::{Panel, panel};
 use crate::domain::event::{PauseReason, Phase};
 use crate::domain::id::Who;
+use crate::domain::limits::{OUR_LOCK, STREAM_LAG};
 use crate::domain::plan::Side;
 use crate::domain::signal::Signal;
 use crate::domain::unit::Span;
@@ -18,7 +19,7 @@ use crate::tui::widget::text;
 use ratatui::text::Line;
 
 /// Signals that the panels of the stream and the source show.
-const SHOWN_ELSEWHERE: [&str; 2] = ["stream lag", "our lock on the source"];
+const SHOWN_ELSEWHERE: [&str; 2] = [STREAM_LAG, OUR_LOCK];
 /// Width of the label before a panel's figures.
 const LABEL: usize = 10;
 
