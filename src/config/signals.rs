@@ -222,15 +222,20 @@ impl Resolver<'_> {
                     "names no program, like [\"/opt/cpu\", \"db1\"]",
                 );
             }
+            // A config that was named without a folder lies in the one where we are.
+            let folder = match self.base.as_os_str().is_empty() {
+                true => std::env::current_dir().unwrap_or_else(|_| "/".into()),
+                false => self.base.to_owned(),
+            };
             // A name without a slash is looked for on the path; a file lies where the config does.
             let program = match program.contains('/') {
-                true => self.base.join(program).to_string_lossy().into_owned(),
+                true => folder.join(program).to_string_lossy().into_owned(),
                 false => program.clone(),
             };
             Outside::Command(Program {
                 program,
                 args: args.to_vec(),
-                folder: self.base.to_owned(),
+                folder,
             })
         } else if let Some(url) = &signal.http {
             if let Some(pick) = signal.pick.as_ref().filter(|pick| !pointer(pick.get_ref())) {

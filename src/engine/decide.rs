@@ -4,7 +4,6 @@ use crate::domain::command::{Command, Pace, Request, Role, Scope};
 use crate::domain::event::{Alert, Fact, PauseReason, Phase, Severity, Subject};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::id::{AlertId, ChunkId, CommandId, RepairId, SessionId, TableId, Who};
-use crate::domain::limits::STREAM_LAG;
 use crate::domain::signal::Figure;
 use crate::domain::unit::{Span, counted};
 use crate::domain::verdict::DriftCounts;
@@ -608,10 +607,7 @@ fn wanted_alerts(state: &Migration) -> Vec<(Severity, Subject, String)> {
         wanted.push((Severity::Warning, Subject::Shadow(line.name.clone()), text));
     }
     let open = state.alert_about(&Subject::Lag).is_some();
-    let limit = state
-        .limit(STREAM_LAG)
-        .map(|l| Span((l.limit.at.get() * 1e6) as u64));
-    let limit = limit.unwrap_or(plan.throttle.max_lag);
+    let limit = state.max_lag().unwrap_or(plan.throttle.max_lag);
     let over = if open { Span(limit.0 / 2) } else { limit };
     if state.sample.lag.is_some_and(|lag| lag > over) && !state.paused() {
         // The figure is left to the header: an alert that changes every second can't be read.

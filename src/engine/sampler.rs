@@ -25,7 +25,8 @@ const EVERY: Duration = Duration::from_millis(250);
 const WINDOW: Duration = Duration::from_secs(2);
 /// How fast a log grows that a whole server writes is the mean over this time: its checkpoints make it jump.
 const GROWTH: Duration = Duration::from_secs(60);
-/// What holds for less than this is no record: a signal that hovers where it begins to count would fill the journal.
+/// What begins to hold is told at once; that it holds no more, or another does, once that has lasted so long: a signal that
+/// hovers where it begins to count would fill the journal.
 const SETTLED: Duration = Duration::from_secs(1);
 /// Shorter than this, growth says nothing.
 const ENOUGH: Duration = Duration::from_secs(5);
@@ -159,8 +160,9 @@ impl Sampler {
             if holds.0 != grade.signal {
                 holds = (grade.signal.clone(), now);
             }
+            let at_once = held.as_ref().is_none_or(Option::is_none);
             let settled = now.duration_since(holds.1) >= SETTLED;
-            if held.as_ref() != Some(&holds.0) && (settled || held.is_none()) {
+            if held.as_ref() != Some(&holds.0) && (at_once || settled) {
                 self.site.tell(Report::Held(holds.0.clone())).await;
                 held = Some(holds.0.clone());
             }

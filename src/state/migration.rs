@@ -6,7 +6,6 @@ use super::table::TableState;
 use super::timeline::{self, Line};
 use crate::domain::event::{Alert, Body, Event, Fact, PauseReason, Phase, Subject};
 use crate::domain::id::{AlertId, ChunkId, RepairId, Seq, TableId, Token, Who};
-use crate::domain::limits::Limited;
 use crate::domain::plan::{Plan, Side};
 use crate::domain::position::Position;
 use crate::domain::sample::Sample;
@@ -332,13 +331,6 @@ impl Migration {
     /// Whether a fact may follow now, and the phase after it.
     pub fn admit(&self, fact: &Fact) -> Result<Phase, Illegal> {
         phase::next(self.phase, fact)
-    }
-
-    /// The limit of a signal as it is now.
-    pub fn limit(&self, signal: &str) -> Option<Limited> {
-        let mut limited = self.plan.as_ref()?.limit(signal)?;
-        limited.limit.at = *self.limits.get(signal).unwrap_or(&limited.limit.at);
-        Some(limited)
     }
 
     /// Takes a measurement that is not (yet) in the journal: latest wins, nothing else changes.

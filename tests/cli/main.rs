@@ -484,7 +484,7 @@ fn check_reads_every_signal_once_and_an_init_config_shows_how_to_write_one() {
     place.write(
         "tidegate.toml",
         &format!(
-            "{written}\n[[signal]]\n{example}\n[[signal]]\nname = \"load\"\ncommand = [\"sh\", \"-c\", \"echo no disk >&2; exit 3\"]\nlimit = 5\n\
+            "{written}\n[[signal]]\n{example}\n[[signal]]\nname = \"load\"\ncommand = [\"/bin/sh\", \"-c\", \"echo no disk >&2; exit 3\"]\nlimit = 5\n\
              [[signal]]\nname = \"orders\"\nsql = \"select count(*) from orders\"\non = \"source\"\nlimit = 1e6\n"
         ),
     );
@@ -501,7 +501,7 @@ fn check_reads_every_signal_once_and_an_init_config_shows_how_to_write_one() {
     assert!(
         unknown
             .iter()
-            .any(|u| u.contains("sh failed with exit code 3; no disk")),
+            .any(|u| u.contains("/bin/sh failed with exit code 3; no disk")),
         "{unknown:#?}"
     );
     assert!(

@@ -99,7 +99,7 @@ fn foreign(ui: &mut Ui, scene: Scene, word: &str, rest: &str) {
         let plan = scene.live.plan.as_ref();
         let now = plan.filter(|_| rest == "?").and_then(|plan| match word {
             "chunk-size" => Some(format!("chunk_time {}", plan.backfill.chunk_time)),
-            "max-lag-millis" => Some(format!("max_lag {}", plan.throttle.max_lag)),
+            "max-lag-millis" => scene.live.max_lag().map(|max| format!("max_lag {max}")),
             _ => None,
         });
         let text = now.map_or_else(|| (*answer).to_string(), |now| format!("{now}: {answer}"));

@@ -218,8 +218,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
         return panel("Source", left_behind(s, width, Side::Source));
     }
     let (sample, about) = (&s.state.sample, about(s));
-    let limit = s.state.limit(OUR_LOCK);
-    let limit = limit.map(|l| Span((l.limit.at.get() * 1e6) as u64));
+    let limit = s.state.span_limit(OUR_LOCK);
     let strained = matches!((sample.source_lock, limit), (Some(lock), Some(limit)) if lock > limit);
     let state = match (s.measured(), strained) {
         (false, _) => words::UNKNOWN,
