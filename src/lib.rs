@@ -12,6 +12,8 @@ pub mod db; // L2: the five database traits and their adapters
 
 pub mod journal; // L2: the durable record of facts: one writer, group commit, hash chain
 
+pub mod signal; // L2: figures from outside of both databases: commands, HTTP, Prometheus
+
 pub mod engine; // L3: decides, records, publishes, acts
 
 pub mod tap; // L4: what a console hangs on, live or recorded

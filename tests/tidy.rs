@@ -29,8 +29,9 @@ const LAYERS: &[Unit] = &[
     unit("db::postgres", &["domain", "db"]),
     unit("db::sim", &["domain", "db"]),
     unit("journal", &["domain"]),
+    unit("signal", &["domain"]),
     // L3: traits, never adapters.
-    unit("engine", &["domain", "state", "db", "journal"]),
+    unit("engine", &["domain", "state", "db", "journal", "signal"]),
     // L4: folds over events. They read a journal, they never write one; they never see the engine or a database.
     unit("tap", &["domain", "state"]),
     unit("faces", &["domain", "state"]),
@@ -40,7 +41,7 @@ const LAYERS: &[Unit] = &[
     // L5: puts it together. `wiring` alone knows which adapter belongs to which URL.
     unit("attach::server", &["domain", "state", "tap", "attach", "attach::session"]),
     unit("attach::session", &["domain", "state", "tap", "attach", "attach::server", "journal::Reader"]),
-    unit("config", &["domain", "db"]),
+    unit("config", &["domain", "db", "signal"]),
     unit("wiring", &["domain", "state", "db", "db::sqlite", "db::postgres", "journal", "engine", "tap", "attach", "attach::server", "config"]),
     unit("cli", &[
         "domain", "state", "db", "journal", "engine", "tap", "faces", "tui", "replay", "attach", "attach::server", "config", "wiring",
@@ -71,6 +72,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["src/journal/", "src/db/postgres/"]),
     ("pgwire_replication", &["src/db/postgres/"]),
     ("pg_walstream", &["src/db/postgres/"]),
+    ("hyper", &["src/signal/"]),
+    ("hyper_util", &["src/signal/"]),
+    ("http_body_util", &["src/signal/"]),
+    ("tokio_rustls", &["src/signal/"]),
+    ("rustls_native_certs", &["src/signal/"]),
     ("clap", &["src/cli.rs", "src/cli/", "src/config/"]),
 ];
 
@@ -83,6 +89,7 @@ const RULES: &[Only] = &[
         may: &[
             ("src/engine/clock.rs", "the one clock that facts are stamped by"),
             ("src/engine/jobs.rs", "when a failed job may be tried again"),
+            ("src/engine/signals.rs", "how old a figure is"),
             ("src/engine/sampler.rs", "what passed between two measurements"),
             ("src/engine/throttle.rs", "the token bucket fills with time"),
             ("src/tui/run.rs", "when to draw, and what is stale: the one place of the console"),

@@ -42,6 +42,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
             survey: &ends.theirs,
         },
         &planned.plan,
+        &planned.config.probes,
         Ask {
             begun: planned.begun(),
             profile: options.profile,

@@ -146,7 +146,8 @@ async fn begin(planned: &Planned, dir: &StateDir, until: Option<Phase>) -> Resul
         endpoint: ends.target.as_ref(),
         survey: &ends.theirs,
     };
-    let found = preflight::run(source, target, &planned.plan, ask).await?;
+    let probes = &planned.config.probes;
+    let found = preflight::run(source, target, &planned.plan, probes, ask).await?;
     let blocks: Vec<_> = found
         .findings
         .iter()
@@ -194,6 +195,7 @@ async fn begin(planned: &Planned, dir: &StateDir, until: Option<Phase>) -> Resul
         changed,
         source: Arc::clone(&ends.source),
         target: Arc::clone(&ends.target),
+        probes: planned.config.probes.clone(),
         dir: dir.clone(),
         until,
     })

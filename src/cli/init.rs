@@ -313,7 +313,18 @@ fn config(name: &str, ends: &Ends) -> String {
          [throttle]\n\
          # max_lag = \"3s\"                 # the copy slows as the stream's lag nears this, and waits beyond it\n\
          # max_lock_wait = \"50ms\"         # the longest a write of the application may wait for tidegate\n\
-         # stale_after = \"10s\"            # a signal older than this pauses the copy\n\n\
+         # stale_after = \"10s\"            # a signal older than this pauses the copy\n\
+",
+    );
+    out.push_str(ends.from.engine().words().throttle_keys);
+    out.push_str(
+        "\n\
+         # [[signal]]                     # what no database tells: CPU, free disk, an error budget\n\
+         # name = \"cpu of the source\"\n\
+         # prometheus = \"http://prometheus:9090\"   # or command = [\"/opt/cpu\"], http = \"http://…\", sql = \"select …\"\n\
+         # query = \"max(…)\"             # http: pick = \"/json/pointer\"; sql: on = \"source\" or \"target\"\n\
+         # limit = 80                     # slows from 40, stands still at 80; min = \"10GB\" for what should stay above\n\
+         # every = \"5s\"\n\n\
          [verify]\n\
          # max_age = \"1h\"                 # once in step, no row's last compare is older\n\
          # max_rows_per_second = \"50k\"\n\n\

@@ -12,7 +12,7 @@ use crate::domain::id::RepairId;
 use crate::domain::plan::Side;
 use crate::faces::status::{self, Engine};
 use crate::faces::{compared, headless};
-use crate::state::timeline::{pause_words, table_name};
+use crate::state::timeline::{limit_words, pause_words, table_name};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -246,6 +246,13 @@ impl Wait {
                     Some(rate) => format!("pace: at most {rate} rows/s\n"),
                     None => "pace: as fast as the signals allow\n".into(),
                 })
+            }
+            (Command::Limit { .. }, Fact::LimitSet { signal, at, .. }) if ours => {
+                self.ordered = true;
+                Some(format!(
+                    "limit of {signal}: {}\n",
+                    limit_words(signal, *at, state)
+                ))
             }
             (Command::Shadow { .. }, Fact::ShadowSet { per_second, .. }) if ours => {
                 self.ordered = true;

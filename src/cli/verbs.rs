@@ -28,7 +28,7 @@ pub struct Said {
 }
 
 /// Our words, in the order of the help.
-pub const VERBS: [(&str, &str); 11] = [
+pub const VERBS: [(&str, &str); 12] = [
     ("pause", "stop copying and applying; any operator, always"),
     ("resume", "go on"),
     (
@@ -38,6 +38,10 @@ pub const VERBS: [(&str, &str); 11] = [
     (
         "throttle PACE",
         "the copy's speed in rows a second: 84k, 60% (of the best seen), auto",
+    ),
+    (
+        "limit SIGNAL VALUE",
+        "what slows the copy: limit stream lag 5s, limit cpu 70; status shows them all",
     ),
     (
         "verify [TABLE]",
@@ -78,6 +82,13 @@ pub fn read(words: &[String], said: &Said, plan: &Plan) -> Result<Asked> {
         "resume" => nothing(verb, &rest).and_then(|()| of(Command::Resume)),
         "stop-all" | "panic" | "!" => nothing(verb, &rest).and_then(|()| of(Command::StopAll)),
         "throttle" | "pace" => pace(&rest, said.best).and_then(|pace| of(Command::Pace(pace))),
+        "limit" => {
+            let (limited, at) = plan
+                .read_limit(&rest.join(" "))
+                .map_err(|why| usage(format!("limit: {why}")))?;
+            let signal = limited.name;
+            of(Command::Limit { signal, at })
+        }
         "no-throttle" => nothing(verb, &rest).and_then(|()| of(Command::Pace(Pace::Auto))),
         "verify" | "vdiff" => of(Command::Verify(scope(verb, &rest, plan)?)),
         "repair" => of(Command::Repair(scope(verb, &rest, plan)?)),
@@ -130,8 +141,8 @@ fn assigned(key: &str, value: &str) -> Result<Asked> {
     }
     let hint = match key {
         "chunk-size" => "chunks adapt by themselves to [backfill] chunk_time; change it in the config, then start the engine again".into(),
-        "max-lag-millis" => format!("[throttle] max_lag = \"{value}ms\" in the config, then start the engine again"),
-        "max-load" | "critical-load" => "the copy slows by stream lag and lock waits: [throttle] in the config".into(),
+        "max-lag-millis" => format!("limit stream lag {value}ms"),
+        "max-load" | "critical-load" => "the copy slows by [throttle] max_active: limit active statements 40, where the config has it".into(),
         _ => "tidegate send --help lists the commands".into(),
     };
     Err(usage(format!("{key}= can't be sent")).hint(hint))
@@ -317,6 +328,7 @@ mod tests {
                 max_lag: Span::ZERO,
                 max_lock_wait: Span::ZERO,
                 stale_after: Span::ZERO,
+                ..Throttle::default()
             },
             verify: Verify {
                 max_age: Span::ZERO,
@@ -325,6 +337,8 @@ mod tests {
             shadow: vec![],
             prune: Prune::Auto,
             adopt: vec![],
+            signals: Vec::new(),
+            wal_space: None,
         }
     }
 
@@ -357,6 +371,13 @@ mod tests {
                 Command::Pace(Pace::Limit(RowsPerSecond(500))),
             ),
             ("no-throttle", Command::Pace(Pace::Auto)),
+            (
+                "limit Stream lag 500ms",
+                Command::Limit {
+                    signal: "stream lag".into(),
+                    at: Span::millis(500).into(),
+                },
+            ),
             ("verify", Command::Verify(Scope::All)),
             ("vdiff ORDERS", Command::Verify(Scope::Table(orders))),
             ("repair orders", Command::Repair(Scope::Table(orders))),
@@ -399,6 +420,10 @@ mod tests {
             ("undo", "needs the repair's number"),
             ("undo x", "is no number"),
             ("note", "needs some text"),
+            ("limit", "there are: stream lag"),
+            ("limit cpu 80", "there are: stream lag"),
+            ("limit stream lag 5", "a time, like 500ms or 5s"),
+            ("limit stream lag 0s", "is no limit"),
             ("max-lag-millis=1500", "can't be sent"),
             ("puase", "there is no command"),
             ("", "nothing to send"),

@@ -1,5 +1,6 @@
 //! Amounts as people write them: `500ms`, `64MB`, `20k/s`.
 
+use crate::domain::signal::{Figure, Measure};
 use crate::domain::unit::{Bytes, RowsPerSecond, Span};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -129,6 +130,61 @@ written! {
     WrittenRate(RowsPerSecond), rows_per_second, "rows a second, like 20000 or \"20k\"", Some(rows_per_second)
 }
 
+written! {
+    /// A size in a config.
+    WrittenBytes(Bytes), bytes, "a size in quotes, like \"64MB\"", None
+}
+
+/// A limit in a config: a number, or a text that says what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenFigure(pub Figure, pub Measure);
+
+/// A limit: `80`, `0.01`, `"10GB"`, `"2s"`.
+///
+/// # Errors
+/// A sentence that says how to write one.
+pub fn figure(text: &str) -> Result<WrittenFigure, String> {
+    let wrong = || {
+        format!(
+            "\"{text}\" is not a limit; write a number, a size like \"10GB\" or a time like \"2s\""
+        )
+    };
+    if text.trim().parse::<f64>().is_ok() {
+        return Err(format!("write the number {} without quotes", text.trim()));
+    }
+    // A `m` could be minutes or millions: only sizes that say so are sizes.
+    let size = text.trim_end().ends_with(['b', 'B']);
+    match (size, bytes(text), span(text)) {
+        (true, Ok(bytes), _) => Ok(WrittenFigure(bytes.into(), Measure::Bytes)),
+        (false, _, Ok(span)) => Ok(WrittenFigure(span.into(), Measure::Seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+impl<'de> Deserialize<'de> for WrittenFigure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = WrittenFigure;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a limit, like 80, \"10GB\" or \"2s\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<WrittenFigure, E> {
+                figure(text).map_err(E::custom)
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<WrittenFigure, E> {
+                self.visit_f64(number as f64)
+            }
+            fn visit_f64<E: Error>(self, number: f64) -> Result<WrittenFigure, E> {
+                Figure::new(number)
+                    .map(|figure| WrittenFigure(figure, Measure::Number))
+                    .ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +197,10 @@ mod tests {
         assert_eq!(bytes("64MB"), Ok(Bytes(64_000_000)));
         assert_eq!(bytes("64 MiB"), Ok(Bytes(67_108_864)));
         assert_eq!(bytes("1.5kB"), Ok(Bytes(1_500)));
+        let seconds = Figure::from(Span::seconds(120));
+        assert_eq!(figure("2m"), Ok(WrittenFigure(seconds, Measure::Seconds)));
+        let room = Figure::from(Bytes(10_000_000_000));
+        assert_eq!(figure("10GB"), Ok(WrittenFigure(room, Measure::Bytes)));
         assert_eq!(rows_per_second("84k"), Ok(RowsPerSecond(84_000)));
         assert_eq!(rows_per_second("1.2M/s"), Ok(RowsPerSecond(1_200_000)));
         assert_eq!(rows_per_second("20_000"), Ok(RowsPerSecond(20_000)));
@@ -156,5 +216,7 @@ mod tests {
             assert!(rows_per_second(text).is_err(), "{text} is not a pace");
         }
         assert!(rows_per_second("0").unwrap_err().contains("pause"));
+        assert!(figure("80").unwrap_err().contains("without quotes"));
+        assert!(figure("10m ago").unwrap_err().contains("10GB"));
     }
 }

@@ -6,8 +6,11 @@ use super::wording::Source;
 use super::written::{self, Written};
 use crate::domain::fault::Result;
 use crate::domain::id::MigrationName;
-use crate::domain::plan::{Backfill, Environment, Prune, ShadowQuery, Throttle, Verify};
+use crate::domain::plan::{
+    Backfill, Environment, Prune, ShadowQuery, SignalPlan, Throttle, Verify,
+};
 use crate::domain::unit::{Bytes, Span};
+use crate::signal::Probe;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -18,12 +21,6 @@ const CHUNK_TIME: Span = Span::millis(500);
 const CHUNK_BYTES: Bytes = Bytes(8_000_000);
 /// Parallel readers, unless the config says otherwise.
 const WORKERS: u16 = 2;
-/// The lag beyond which the copy stands still, unless the config says otherwise.
-const MAX_LAG: Span = Span::seconds(3);
-/// The longest a write of the application may wait for us, unless the config says otherwise.
-const MAX_LOCK_WAIT: Span = Span::millis(50);
-/// The age at which a signal is stale, unless the config says otherwise.
-const STALE_AFTER: Span = Span::seconds(10);
 /// The age at which a check must be renewed, unless the config says otherwise.
 const MAX_AGE: Span = Span::seconds(3_600);
 
@@ -50,6 +47,12 @@ pub struct Config {
     pub backfill: Backfill,
     /// What slows it.
     pub throttle: Throttle,
+    /// Figures from elsewhere that it heeds.
+    pub signals: Vec<SignalPlan>,
+    /// How those are read, with whatever secret that takes.
+    pub probes: Vec<Probe>,
+    /// How much log the source may keep for us.
+    pub wal_space: Option<Bytes>,
     /// How equality is proven.
     pub verify: Verify,
     /// Reads compared on both sides.
@@ -111,6 +114,8 @@ impl Config {
                 )
                 .code("SAME-DATABASE"));
         }
+        resolver.measurable(&written, from.engine())?;
+        let (signals, probes) = resolver.signals(written.signal)?;
         Ok(Self {
             path: source.path().to_owned(),
             name,
@@ -127,6 +132,9 @@ impl Config {
             tables: resolver.tables(&written.table)?,
             backfill: resolver.backfill(&written.backfill)?,
             throttle: resolver.throttle(&written.throttle)?,
+            signals,
+            probes,
+            wal_space: written.source.wal_space.map(|space| space.get_ref().0),
             verify: resolver.verify(&written.verify)?,
             shadow: resolver.shadow(written.shadow)?,
             group: written.control.group,
@@ -146,9 +154,9 @@ fn folder_of(path: &Path) -> PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
-struct Resolver<'a> {
-    source: &'a Source,
-    base: &'a Path,
+pub(super) struct Resolver<'a> {
+    pub(super) source: &'a Source,
+    pub(super) base: &'a Path,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -160,7 +168,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn text(&self, text: &Spanned<String>) -> Result<String> {
+    pub(super) fn text(&self, text: &Spanned<String>) -> Result<String> {
         url::expand(text.get_ref(), self.base, self.env)
             .map_err(|why| self.source.about(&text.span(), why))
     }
@@ -217,29 +225,6 @@ impl Resolver<'_> {
         })
     }
 
-    fn throttle(&self, written: &written::Throttle) -> Result<Throttle> {
-        Ok(Throttle {
-            max_lag: self.span(
-                written.max_lag.as_ref(),
-                MAX_LAG,
-                Span::millis(100),
-                Span::seconds(86_400),
-            )?,
-            max_lock_wait: self.span(
-                written.max_lock_wait.as_ref(),
-                MAX_LOCK_WAIT,
-                Span::millis(1),
-                Span::seconds(60),
-            )?,
-            stale_after: self.span(
-                written.stale_after.as_ref(),
-                STALE_AFTER,
-                Span::seconds(1),
-                Span::seconds(3_600),
-            )?,
-        })
-    }
-
     fn verify(&self, written: &written::Verify) -> Result<Verify> {
         Ok(Verify {
             max_age: self.span(
@@ -276,7 +261,7 @@ impl Resolver<'_> {
         Ok(queries)
     }
 
-    fn span(
+    pub(super) fn span(
         &self,
         written: Option<&Spanned<WrittenSpan>>,
         default: Span,

@@ -5,6 +5,7 @@
 pub mod amount;
 pub mod meant;
 pub mod plan;
+mod signals;
 pub mod url;
 mod wording;
 pub mod written;
@@ -121,7 +122,7 @@ ascii = true
         let cases = [
             (
                 replaced("max_lag =", "max_lags ="),
-                "tidegate.toml:19: [throttle] has no \"max_lags\"; did you mean \"max_lag\"?  (keys: max_lag, max_lock_wait, stale_after)",
+                "tidegate.toml:19: [throttle] has no \"max_lags\"; did you mean \"max_lag\"?  (keys: max_lag, max_lag_bytes, max_lock_wait, max_active, max_replica_lag, replicas, stale_after)",
             ),
             (
                 replaced("mask =", "masks ="),
@@ -129,7 +130,7 @@ ascii = true
             ),
             (
                 replaced("[throttle]", "[throtle]"),
-                "tidegate.toml:18: there is no section [throtle]; did you mean [throttle]?  (sections: [migration] [source] [target] [[table]] [backfill] [throttle] [verify] [[shadow]] [control] [console] [keys])",
+                "tidegate.toml:18: there is no section [throtle]; did you mean [throttle]?  (sections: [migration] [source] [target] [[table]] [backfill] [throttle] [[signal]] [verify] [[shadow]] [control] [console] [keys])",
             ),
             (
                 replaced("\"5s\"", "5"),

@@ -42,6 +42,8 @@ pub fn resolve(config: &Config, source: &Survey, target: &Survey) -> Result<Plan
         shadow: config.shadow.clone(),
         prune: config.prune,
         adopt: Vec::new(),
+        signals: config.signals.clone(),
+        wal_space: config.wal_space,
     };
     for found in &source.tables {
         let wish = config
@@ -244,6 +246,30 @@ pub fn diff(old: &Plan, new: &Plan) -> Diff {
     );
     adopt(
         live,
+        "throttle.max_lag_bytes",
+        &mut merged.throttle.max_lag_bytes,
+        &new.throttle.max_lag_bytes,
+    );
+    adopt(
+        live,
+        "throttle.max_active",
+        &mut merged.throttle.max_active,
+        &new.throttle.max_active,
+    );
+    adopt(
+        live,
+        "throttle.max_replica_lag",
+        &mut merged.throttle.max_replica_lag,
+        &new.throttle.max_replica_lag,
+    );
+    adopt(
+        live,
+        "throttle.replicas",
+        &mut merged.throttle.replicas,
+        &new.throttle.replicas,
+    );
+    adopt(
+        live,
         "throttle.max_lock_wait",
         &mut merged.throttle.max_lock_wait,
         &new.throttle.max_lock_wait,
@@ -267,6 +293,13 @@ pub fn diff(old: &Plan, new: &Plan) -> Diff {
         &new.verify.max_rows_per_second,
     );
     adopt(live, "shadow", &mut merged.shadow, &new.shadow);
+    adopt(live, "signal", &mut merged.signals, &new.signals);
+    adopt(
+        live,
+        "source.wal_space",
+        &mut merged.wal_space,
+        &new.wal_space,
+    );
     adopt(live, "source.prune", &mut merged.prune, &new.prune);
     tables(old, new, &mut diff);
     diff

@@ -167,7 +167,7 @@ fn inside(value: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
 
 fn header(section: &str) -> String {
     match section {
-        "table" | "shadow" => format!("[[{section}]]"),
+        "table" | "shadow" | "signal" => format!("[[{section}]]"),
         _ => format!("[{section}]"),
     }
 }
@@ -210,7 +210,7 @@ fn plain(words: &str) -> String {
             "a sequence" => "a list, like [\"a\", \"b\"]".into(),
             "sequence" => "a list".into(),
             "map" => "a section".into(),
-            "u16" => "a whole number".into(),
+            "u16" | "u32" => "a whole number".into(),
             other => redact(other),
         },
     }

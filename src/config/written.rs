@@ -1,7 +1,7 @@
 //! `tidegate.toml` exactly as it is written. Every key is here; a key that isn't is an error with a suggestion.
 
-use super::amount::{WrittenRate, WrittenSpan};
-use crate::domain::plan::{Environment, Prune};
+use super::amount::{WrittenBytes, WrittenFigure, WrittenRate, WrittenSpan};
+use crate::domain::plan::{Environment, Prune, Side};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -24,6 +24,9 @@ pub struct Written {
     /// `[throttle]`
     #[serde(default)]
     pub throttle: Throttle,
+    /// `[[signal]]`
+    #[serde(default)]
+    pub signal: Vec<Signal>,
     /// `[verify]`
     #[serde(default)]
     pub verify: Verify,
@@ -59,6 +62,8 @@ pub struct Source {
     pub url: Spanned<String>,
     /// When tidegate's log in it is pruned.
     pub prune: Option<Prune>,
+    /// How much WAL it may keep for us, where the server sets no limit itself.
+    pub wal_space: Option<Spanned<WrittenBytes>>,
     /// Tables that stay behind.
     #[serde(default)]
     pub leave_out: Vec<Spanned<String>>,
@@ -113,10 +118,49 @@ pub struct Backfill {
 pub struct Throttle {
     /// The copy stands still beyond this lag.
     pub max_lag: Option<Spanned<WrittenSpan>>,
+    /// The same in bytes of the stream.
+    pub max_lag_bytes: Option<Spanned<WrittenBytes>>,
     /// The longest a write of the application may wait for us.
     pub max_lock_wait: Option<Spanned<WrittenSpan>>,
+    /// Statements of others that run on the source at once.
+    pub max_active: Option<Spanned<u32>>,
+    /// How far the source's standbys may be behind.
+    pub max_replica_lag: Option<Spanned<WrittenSpan>>,
+    /// The standbys that must be there.
+    #[serde(default)]
+    pub replicas: Vec<Spanned<String>>,
     /// A signal older than this pauses the copy.
     pub stale_after: Option<Spanned<WrittenSpan>>,
+}
+
+/// `[[signal]]`: exactly one of `sql`, `command`, `http`, `prometheus`, and exactly one of `limit`, `min`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signal {
+    /// Its name on the screen.
+    pub name: Spanned<String>,
+    /// A read that gives one figure.
+    pub sql: Option<Spanned<String>>,
+    /// On which database.
+    pub on: Option<Spanned<Side>>,
+    /// A program with its arguments that prints one figure.
+    pub command: Option<Spanned<Vec<String>>>,
+    /// A URL that answers with one figure.
+    pub http: Option<Spanned<String>>,
+    /// Where in its JSON the figure is.
+    pub pick: Option<Spanned<String>>,
+    /// A Prometheus server.
+    pub prometheus: Option<Spanned<String>>,
+    /// What it is asked.
+    pub query: Option<Spanned<String>>,
+    /// The copy slows as the figure nears this, and stands still beyond it.
+    pub limit: Option<Spanned<WrittenFigure>>,
+    /// The same for a figure that should stay above.
+    pub min: Option<Spanned<WrittenFigure>>,
+    /// How often it is read.
+    pub every: Option<Spanned<WrittenSpan>>,
+    /// How long reading it may take.
+    pub timeout: Option<Spanned<WrittenSpan>>,
 }
 
 /// `[verify]`

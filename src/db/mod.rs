@@ -125,6 +125,21 @@ pub struct Pulse {
     pub shapes: Vec<(TableId, String)>,
     /// The longest that anybody was held up by us since the last pulse, or is now; none when nobody was.
     pub held: Option<Span>,
+    /// Statements of others that run now, where the plan limits them.
+    pub active: Option<u32>,
+    /// The standbys that follow this database, where the plan limits their lag.
+    pub standbys: Vec<Standby>,
+    /// Why something of these can't be seen, and what to do about it; empty where all is seen.
+    pub blind: String,
+}
+
+/// A copy of the whole server that follows it for reads and for its failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standby {
+    /// The name it goes by.
+    pub name: String,
+    /// How far it is behind in replaying; none: the server does not say now.
+    pub lag: Option<Span>,
 }
 
 /// One physical end of a migration.
@@ -163,6 +178,9 @@ pub trait Endpoint: Send + Sync {
     async fn gate(&self, plan: &Arc<Plan>) -> Result<Box<dyn Gate>>;
     /// Measures.
     async fn pulse(&self, plan: &Arc<Plan>) -> Result<Pulse>;
+    /// The one cell of one read of the operator's, for a figure: refused if it would write, ended by the database itself after
+    /// `within`, or when it is dropped.
+    async fn figure(&self, sql: &str, within: Span) -> Result<Value>;
 }
 
 /// Rows of a read, and where it stopped when they grew past the budget.

@@ -1,10 +1,12 @@
 //! What every adapter refuses in the same words, whatever database it stands before.
 
-use crate::domain::fault::{Fault, Kind};
+use super::ResultSet;
+use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::plan::Side;
 use crate::domain::position::Position;
 use crate::domain::table::Table;
+use crate::domain::value::Value;
 use std::fmt::Display;
 
 /// A constraint that a row ran into: the code that parks a table.
@@ -98,6 +100,28 @@ pub(super) fn not_a_read(why: &str, words: &str) -> Fault {
     )
     .code("NOT-A-READ")
     .hint(format!("use one {words} statement"))
+}
+
+/// The one cell of a figure's read.
+pub(super) fn one_cell(found: ResultSet) -> Result<Value> {
+    let wrong = |what: &str| {
+        Fault::new(
+            Kind::Refused,
+            format!("the read gave {what}, not one figure"),
+        )
+        .code("SIGNAL-UNKNOWN")
+        .hint("it gives one row with one column, like select count(*) from jobs")
+    };
+    if found.more || found.rows.len() > 1 {
+        return Err(wrong("several rows"));
+    }
+    let Some(row) = found.rows.into_iter().next() else {
+        return Err(wrong("no row"));
+    };
+    match &*row {
+        [one] => Ok(one.clone()),
+        more => Err(wrong(&format!("{} columns", more.len()))),
+    }
 }
 
 /// A query with another number of parameters than it was given.

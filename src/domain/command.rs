@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::id::{AlertId, ChunkId, CommandId, RepairId, Seq, SessionId, TableId, Who};
 use super::key::Key;
+use super::signal::Figure;
 use super::unit::{RowsPerSecond, Span};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,13 @@ pub enum Command {
     StopAll,
     /// Change the allowed speed. Slower: any operator. Faster: the lead.
     Pace(Pace),
+    /// Change the limit of a signal. Stricter: any operator. Looser: the lead.
+    Limit {
+        /// Its name.
+        signal: String,
+        /// The new limit, in the signal's own measure.
+        at: Figure,
+    },
     /// Compare again, now.
     Verify(Scope),
     /// Land the differing rows of this scope again from the source. Disruptive.
@@ -100,9 +108,12 @@ impl Command {
             | Self::Acknowledge(_)
             | Self::Note { .. }
             | Self::Lead { .. } => Class::Safe,
-            Self::Resume | Self::Pace(_) | Self::Shadow { .. } | Self::Undo(_) | Self::Park => {
-                Class::Reversible
-            }
+            Self::Resume
+            | Self::Pace(_)
+            | Self::Limit { .. }
+            | Self::Shadow { .. }
+            | Self::Undo(_)
+            | Self::Park => Class::Reversible,
             Self::Repair(_) => Class::Disruptive,
             Self::Abort { .. } => Class::Irreversible,
         }
@@ -115,6 +126,7 @@ impl Command {
             Self::Resume => "resume",
             Self::StopAll => "stop-all",
             Self::Pace(_) => "throttle",
+            Self::Limit { .. } => "limit",
             Self::Verify(_) => "verify",
             Self::Repair(_) => "repair",
             Self::Undo(_) => "undo",

@@ -6,6 +6,7 @@ use super::id::{AlertId, ChunkId, CommandId, RepairId, Seq, SessionId, TableId, 
 use super::plan::{Plan, Side};
 use super::position::Position;
 use super::sample::Sample;
+use super::signal::Figure;
 use super::unit::{At, Bytes, Rows, RowsPerSecond, Span, Tick};
 use super::verdict::{ChunkVerdict, DriftCounts};
 use serde::{Deserialize, Serialize};
@@ -376,6 +377,15 @@ pub enum Fact {
     PaceSet {
         /// None: as the signals allow.
         limit: Option<RowsPerSecond>,
+        /// By whom.
+        by: Who,
+    },
+    /// The limit of a signal was set.
+    LimitSet {
+        /// The signal.
+        signal: String,
+        /// Its limit from now on, until the config says another.
+        at: Figure,
         /// By whom.
         by: Who,
     },

@@ -1,6 +1,7 @@
 //! What was decided before the first row moved. The plan's hash is in the journal; approvals are given for a hash.
 
 use super::id::{MigrationName, TableId};
+use super::signal::{Limit, Measure};
 use super::table::Table;
 use super::unit::{Bytes, RowsPerSecond, Span};
 use serde::{Deserialize, Serialize};
@@ -98,15 +99,61 @@ pub struct Backfill {
     pub max_rows_per_second: Option<RowsPerSecond>,
 }
 
-/// `[throttle]`: what slows us.
+/// `[throttle]`: what slows us. What not every database can measure has a limit only where one was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttle {
     /// The copy slows as the stream's lag nears this, and stands still beyond it.
     pub max_lag: Span,
+    /// The same in bytes of the stream that are not known to be durable on the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lag_bytes: Option<Bytes>,
     /// The copy slows when a write of the application would wait longer than this for us.
     pub max_lock_wait: Span,
+    /// Statements of others that run on the source at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active: Option<u32>,
+    /// How far the source's standbys may be behind in replaying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_replica_lag: Option<Span>,
+    /// The standbys that must be there, by `application_name`; none: whichever are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<String>,
     /// A signal older than this is stale, and pauses the copy.
     pub stale_after: Span,
+}
+
+impl Default for Throttle {
+    /// Safe on a busy source: what every database can measure, and nothing that has to be asked for.
+    fn default() -> Self {
+        Self {
+            max_lag: Span::seconds(3),
+            max_lag_bytes: None,
+            max_lock_wait: Span::millis(50),
+            max_active: None,
+            max_replica_lag: None,
+            replicas: Vec::new(),
+            stale_after: Span::seconds(10),
+        }
+    }
+}
+
+/// `[[signal]]`: a figure from elsewhere that the copy heeds. How it is read, with whatever secret that takes, is no part of
+/// the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalPlan {
+    /// Its name on the screen.
+    pub name: String,
+    /// Where it comes from, without secrets: `command /opt/cpu`, `http http://db1:9100/cpu`.
+    pub from: String,
+    /// Its limit.
+    pub limit: Limit,
+    /// What it counts.
+    #[serde(default)]
+    pub measure: Measure,
+    /// How often it is read.
+    pub every: Span,
+    /// How long reading it may take.
+    pub timeout: Span,
 }
 
 /// `[verify]`: how often equality is proven again.
@@ -166,6 +213,12 @@ pub struct Plan {
     pub prune: Prune,
     /// Tables whose rows on the target were there before and are compared and repaired, not copied.
     pub adopt: Vec<TableId>,
+    /// Figures from elsewhere that the copy heeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<SignalPlan>,
+    /// How much log the source may keep for us, where somebody said so; the database may set a limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wal_space: Option<Bytes>,
 }
 
 impl Plan {

@@ -1,6 +1,7 @@
 //! Measurements: the latest wins, drops are counted, one a second goes into the journal for replay.
 
 use super::position::Position;
+use super::signal::Signal;
 use super::unit::{Bytes, Rows, RowsPerSecond, Span};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub struct Sample {
     pub allowed: Option<RowsPerSecond>,
     /// What holds the copy back now, in words: `stream lag 2.9 of 3.0s`, `pace set by ana`. Empty: nothing does.
     pub held_by: String,
+    /// What the copy heeds, each with its figure and limit; those that are not known with what to do about it.
+    pub signals: Vec<Signal>,
     /// The longest that anybody on the source was held up by us in the last second; none when nobody was.
     pub source_lock: Option<Span>,
     /// Bytes of our log on the source.

@@ -4,12 +4,14 @@ use crate::domain::command::{Command, Pace, Request, Role, Scope};
 use crate::domain::event::{Alert, Fact, PauseReason, Phase, Severity, Subject};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::id::{AlertId, ChunkId, CommandId, RepairId, SessionId, TableId, Who};
+use crate::domain::signal::Figure;
 use crate::domain::unit::{Span, counted};
 use crate::domain::verdict::DriftCounts;
 use crate::state::chunks::ChunkState;
 use crate::state::conditions;
 use crate::state::migration::{Migration, RepairState};
 use crate::state::timeline::{pause_words, table_name};
+use std::collections::BTreeMap;
 
 /// Within this time of a `P`, the same person takes it back with another `P`: a slip, not a resume.
 pub const SLIP: Span = Span::seconds(10);
@@ -113,7 +115,11 @@ fn may(state: &Migration, request: &Request) -> Result<bool, Fault> {
             | Command::Note { .. }
             | Command::Lead { .. }
     );
-    let slows = matches!(&request.command, Command::Pace(pace) if slower(state, pace));
+    let slows = match &request.command {
+        Command::Pace(pace) => slower(state, pace),
+        Command::Limit { signal, at } => state.limit(signal).is_some_and(|l| l.stricter(*at)),
+        _ => false,
+    };
     if always || slows || slip {
         return Ok(false);
     }
@@ -170,6 +176,28 @@ pub fn slower(state: &Migration, pace: &Pace) -> bool {
         (Pace::Limit(_), None) => true,
         (Pace::Limit(limit), Some(now)) => *limit <= now,
     }
+}
+
+fn limit(
+    state: &Migration,
+    signal: &str,
+    at: Figure,
+    by: Who,
+    facts: &mut Vec<Fact>,
+) -> Result<(), Fault> {
+    if state.limit(signal).is_none() {
+        let plan = state.plan.as_ref();
+        let names = plan.map_or_else(Vec::new, |plan| plan.limits());
+        let names: Vec<String> = names.into_iter().map(|limited| limited.name).collect();
+        return Err(refuse(format!("no signal called \"{signal}\" has a limit"))
+            .hint(format!("signals with a limit: {}", names.join(", "))));
+    }
+    if at.get() <= 0.0 {
+        return Err(refuse("a limit of 0 would stand still for ever").hint("to stop: pause"));
+    }
+    let signal = signal.to_owned();
+    facts.push(Fact::LimitSet { signal, at, by });
+    Ok(())
 }
 
 fn carry_out(
@@ -230,6 +258,7 @@ fn carry_out(
             };
             facts.push(Fact::PaceSet { limit, by: by() });
         }
+        Command::Limit { signal, at } => limit(state, signal, *at, by(), facts)?,
         Command::Shadow { per_second } => shadow(state, *per_second, by(), facts)?,
         Command::Verify(scope) => {
             if !matches!(
@@ -578,7 +607,7 @@ fn wanted_alerts(state: &Migration) -> Vec<(Severity, Subject, String)> {
         wanted.push((Severity::Warning, Subject::Shadow(line.name.clone()), text));
     }
     let open = state.alert_about(&Subject::Lag).is_some();
-    let limit = plan.throttle.max_lag;
+    let limit = state.max_lag().unwrap_or(plan.throttle.max_lag);
     let over = if open { Span(limit.0 / 2) } else { limit };
     if state.sample.lag.is_some_and(|lag| lag > over) && !state.paused() {
         // The figure is left to the header: an alert that changes every second can't be read.
@@ -589,7 +618,7 @@ fn wanted_alerts(state: &Migration) -> Vec<(Severity, Subject, String)> {
 }
 
 /// What the tasks must heed, as a function of the state: one watch channel carries it to all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Controls {
     /// Copy and stream stand still.
     pub still: bool,
@@ -599,6 +628,8 @@ pub struct Controls {
     pub pace: Option<crate::domain::unit::RowsPerSecond>,
     /// Shadow comparisons a second.
     pub shadow_per_second: u32,
+    /// Limits that were set while it runs, by signal.
+    pub limits: BTreeMap<String, Figure>,
 }
 
 /// The controls as the state has them.
@@ -608,6 +639,7 @@ pub fn controls(state: &Migration) -> Controls {
         stop_all: state.all_stopped(),
         pace: state.pace,
         shadow_per_second: state.shadow_per_second,
+        limits: state.limits.clone(),
     }
 }
 

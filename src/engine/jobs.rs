@@ -8,10 +8,11 @@ use super::repair::Repairer;
 use super::report::Report;
 use super::sampler::Sampler;
 use super::schema;
+use super::signals::Reading;
 use super::site::Site;
-use super::throttle::{Gauges, Governor};
+use super::throttle::{Governor, Weighed};
 use super::verify::{DueRequest, Verifier};
-use super::{removal, repair, shadow};
+use super::{removal, repair, shadow, signals};
 use crate::db::Writer;
 use crate::domain::event::{Fact, PauseReason};
 use crate::domain::fault::{Fault, Kind, Result};
@@ -22,6 +23,7 @@ use crate::domain::unit::{Bytes, Span};
 use crate::journal::Journal;
 use crate::journal::Reader;
 use crate::journal::undo::UndoFile;
+use crate::signal::Probe;
 use crate::state::migration::Migration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,7 +74,9 @@ pub struct Jobs {
     writer: Option<Box<dyn Writer>>,
     news: mpsc::Sender<News>,
     due: mpsc::Sender<DueRequest>,
-    gauges: watch::Sender<Gauges>,
+    weighed: watch::Sender<Weighed>,
+    probes: Arc<[Probe]>,
+    readings: watch::Sender<Vec<Reading>>,
     progress: watch::Sender<Progress>,
     verified: watch::Sender<u64>,
     shadow: watch::Sender<Vec<ShadowLine>>,
@@ -97,20 +101,18 @@ pub struct Lines {
     pub samples: watch::Sender<Arc<Sample>>,
     /// Where what repairs replace is kept.
     pub undo: PathBuf,
+    /// How the operator's signals are read.
+    pub probes: Vec<Probe>,
 }
 
 impl Jobs {
     /// No job yet.
     pub fn new(site: &Site, writer: Option<Box<dyn Writer>>, lines: Lines) -> Self {
-        let gauges = watch::Sender::new(Gauges {
-            lag: None,
-            lock: None,
-            at: None,
-        });
+        let weighed = watch::Sender::new(Weighed::default());
         let governor = Governor::new(
-            site.plan.throttle.clone(),
+            site.plan.throttle.stale_after,
             site.controls.clone(),
-            gauges.subscribe(),
+            weighed.subscribe(),
         );
         Self {
             running: BTreeMap::new(),
@@ -122,7 +124,9 @@ impl Jobs {
             news: lines.news,
             due: lines.due,
             governor: Arc::new(governor),
-            gauges,
+            weighed,
+            probes: lines.probes.into(),
+            readings: watch::Sender::new(Vec::new()),
             progress: watch::Sender::new(Progress::default()),
             verified: watch::Sender::new(0),
             shadow: watch::Sender::new(Vec::new()),
@@ -208,8 +212,12 @@ impl Jobs {
             }
             Job::Stream => {
                 let writer = self.writer.take();
-                let (gauges, samples, news) =
-                    (self.gauges.clone(), self.samples.clone(), self.news.clone());
+                let (weighed, samples, news) = (
+                    self.weighed.clone(),
+                    self.samples.clone(),
+                    self.news.clone(),
+                );
+                let (probes, readings) = (Arc::clone(&self.probes), self.readings.clone());
                 let (progress, verified) = (self.progress.subscribe(), self.verified.subscribe());
                 let (in_flight, shadow) = (self.in_flight.clone(), self.shadow.subscribe());
                 let governor = Arc::clone(&self.governor);
@@ -222,6 +230,7 @@ impl Jobs {
                     let (lane, handle) = Lane::open(site.clone(), writer).await?;
                     let lane_site = site.clone();
                     let opening = open(handle.clone(), news, stop.clone());
+                    let reading = signals::run(site.clone(), probes, readings.clone());
                     let sampler = Sampler {
                         site: lane_site,
                         lane: handle,
@@ -230,10 +239,11 @@ impl Jobs {
                         in_flight,
                         shadow,
                         governor,
-                        gauges,
+                        readings: readings.subscribe(),
+                        weighed,
                         samples,
                     };
-                    let all = tokio::try_join!(lane.run(), sampler.run(), opening);
+                    let all = tokio::try_join!(lane.run(), sampler.run(), reading, opening);
                     stop.cancel();
                     all.map(|_| ())
                 });

@@ -16,6 +16,8 @@
 pub mod clock;
 pub mod copy;
 pub mod decide;
+mod gauges;
+pub mod grade;
 mod jobs;
 pub mod lane;
 pub mod pair;
@@ -29,6 +31,7 @@ mod sampler;
 pub mod schedule;
 mod schema;
 mod shadow;
+mod signals;
 pub mod site;
 pub mod sizing;
 mod supervisor;
@@ -46,6 +49,7 @@ use crate::domain::sample::Sample;
 use crate::journal::paths::StateDir;
 use crate::journal::undo::UndoFile;
 use crate::journal::{Draft, Journal, Opening};
+use crate::signal::Probe;
 use crate::state::migration::Migration;
 use clock::Clock;
 use decide::Controls;
@@ -71,6 +75,8 @@ pub struct Options {
     pub source: Arc<dyn Endpoint>,
     /// Where they go.
     pub target: Arc<dyn Endpoint>,
+    /// How the plan's signals are read.
+    pub probes: Vec<Probe>,
     /// Where the journal lies.
     pub dir: StateDir,
     /// Park when this phase is reached.
@@ -152,6 +158,7 @@ pub async fn start(options: Options) -> Result<Engine> {
         in_flight: in_flight.subscribe(),
         samples,
         undo: options.dir.undo(),
+        probes: options.probes,
     };
     let jobs = Jobs::new(&site, recovered.writer, lines);
     let supervisor = Supervisor {

@@ -1,10 +1,12 @@
 //! Measures both ends and the work in between, four times a second for the screens and once a second for the journal.
 
 use super::copy::Progress;
+use super::gauges::Gauges;
 use super::lane::{LaneHandle, LaneStats};
 use super::report::Report;
+use super::signals::Reading;
 use super::site::Site;
-use super::throttle::{Gauges, Governor};
+use super::throttle::{Governor, Weighed};
 use crate::db::Pulse;
 use crate::domain::event::PauseReason;
 use crate::domain::fault::Result;
@@ -23,6 +25,9 @@ const EVERY: Duration = Duration::from_millis(250);
 const WINDOW: Duration = Duration::from_secs(2);
 /// How fast a log grows that a whole server writes is the mean over this time: its checkpoints make it jump.
 const GROWTH: Duration = Duration::from_secs(60);
+/// What begins to hold is told at once; that it holds no more, or another does, once that has lasted so long: a signal that
+/// hovers where it begins to count would fill the journal.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Shorter than this, growth says nothing.
 const ENOUGH: Duration = Duration::from_secs(5);
 /// Heads of the source that are remembered to tell the lag's age; older ones count as the oldest.
@@ -44,8 +49,10 @@ pub struct Sampler {
     pub shadow: watch::Receiver<Vec<ShadowLine>>,
     /// To tell what holds the copy back.
     pub governor: Arc<Governor>,
+    /// The operator's signals.
+    pub readings: watch::Receiver<Vec<Reading>>,
     /// To the throttle.
-    pub gauges: watch::Sender<Gauges>,
+    pub weighed: watch::Sender<Weighed>,
     /// To the supervisor and the consoles.
     pub samples: watch::Sender<Arc<Sample>>,
 }
@@ -67,10 +74,12 @@ impl Sampler {
         let mut heads: VecDeque<(Position, Instant)> = VecDeque::new();
         let mut points: VecDeque<Point> = VecDeque::new();
         let mut growth = Growth::default();
+        let mut gauges = Gauges::default();
         let mut guards = Vec::new();
         let mut target = Pulse::default();
         // Whatever an earlier life of this stream was held by is over: that is the first thing told.
         let mut held: Option<Option<String>> = None;
+        let mut holds: (Option<String>, Instant) = (None, Instant::now());
         let mut timer = tokio::time::interval(EVERY);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let gate = self.site.target.gate(&self.site.plan).await?;
@@ -114,9 +123,13 @@ impl Sampler {
             let now = Instant::now();
             let stats = self.lane.stats();
             let lag = lag(&mut heads, source.head, stats.applied, now);
-            self.gauges.send_replace(Gauges {
-                lag: Some(lag),
-                lock: source.held,
+            let (grade, signals) = {
+                let (readings, controls) = (self.readings.borrow(), self.site.controls.borrow());
+                let measured = (lag, &source, &controls.limits);
+                gauges.weigh(&self.site.plan, measured, &readings, now)
+            };
+            self.weighed.send_replace(Weighed {
+                grade: grade.clone(),
                 at: Some(now),
             });
             growth.note(source.written, now);
@@ -143,16 +156,19 @@ impl Sampler {
                     / point.at.duration_since(since.at).as_secs_f64().max(0.001))
                     as u64
             };
-            let grade = self.governor.grade();
             let pace = self.site.controls.borrow().pace;
-            let holds = grade.signal.map(str::to_string);
-            if held.as_ref() != Some(&holds) {
-                self.site.tell(Report::Held(holds.clone())).await;
-                held = Some(holds);
+            if holds.0 != grade.signal {
+                holds = (grade.signal.clone(), now);
+            }
+            let at_once = held.as_ref().is_none_or(Option::is_none);
+            let settled = now.duration_since(holds.1) >= SETTLED;
+            if held.as_ref() != Some(&holds.0) && (at_once || settled) {
+                self.site.tell(Report::Held(holds.0.clone())).await;
+                held = Some(holds.0.clone());
             }
             let copy_rate = RowsPerSecond(rate(point.copied, since.copied));
-            let held_by = match (grade.signal, pace) {
-                (Some(_), _) => grade.words,
+            let held_by = match (&grade.signal, pace) {
+                (Some(_), _) => grade.words.clone(),
                 (None, Some(pace)) if copy_rate.0 * 10 >= pace.0 * 8 => {
                     format!("the pace that was set, {pace} rows/s")
                 }
@@ -173,13 +189,14 @@ impl Sampler {
                 copy_bytes_per_s: Bytes(rate(point.bytes, since.bytes)),
                 allowed: self.governor.allowed(),
                 held_by,
+                signals,
                 source_lock: held_lately(&points, now),
                 log_bytes: source.log_bytes,
                 log_rows: source.log_rows,
-                log_room: source.room,
+                log_room: log_room(&source, self.site.plan.wal_space),
                 source_free: source.free,
                 target_free: target.free,
-                runway: runway(&source, &points, &growth),
+                runway: runway(&source, self.site.plan.wal_space, &points, &growth),
                 copying: progress.copying,
                 verify_rate: RowsPerSecond(rate(point.verified, since.verified)),
                 in_flight: *self.in_flight.borrow(),
@@ -253,12 +270,26 @@ impl Growth {
     }
 }
 
+/// What the source may still write before it drops log that we need: by its own limit, or by what the operator says there is,
+/// less what of that is taken.
+fn log_room(source: &Pulse, space: Option<Bytes>) -> Option<Bytes> {
+    let kept = source.log_bytes.unwrap_or_default();
+    let left = space.map(|space| Bytes(space.0.saturating_sub(kept.0)));
+    [source.room, left].into_iter().flatten().min()
+}
+
 /// How long a pause may last: what the log may still take by its growth, which nothing prunes meanwhile; unknown is unknown.
-fn runway(source: &Pulse, points: &VecDeque<Point>, growth: &Growth) -> Option<Span> {
+fn runway(
+    source: &Pulse,
+    space: Option<Bytes>,
+    points: &VecDeque<Point>,
+    growth: &Growth,
+) -> Option<Span> {
     let lasts =
         |room: Bytes, rate: f64| (rate >= 1.0).then(|| Span((room.0 as f64 / rate * 1e6) as u64));
     if source.written.is_some() {
-        let room = [source.room, source.free].into_iter().flatten().min()?;
+        let room = [log_room(source, space), source.free];
+        let room = room.into_iter().flatten().min()?;
         return match room {
             Bytes(0) => Some(Span::ZERO),
             room => lasts(room, growth.rate()?),
@@ -347,24 +378,29 @@ mod tests {
         after(&mut growth, from, 0, 1_000);
         after(&mut growth, from, 2, 3_000);
         assert_eq!(
-            runway(&pulse(Some(60_000)), &points, &growth),
+            runway(&pulse(Some(60_000)), None, &points, &growth),
             None,
             "too early"
         );
         after(&mut growth, from, 10, 11_000);
         assert_eq!(
-            runway(&pulse(Some(60_000)), &points, &growth),
+            runway(&pulse(Some(60_000)), None, &points, &growth),
             Some(Span::seconds(60))
         );
         assert_eq!(
-            runway(&pulse(None), &points, &growth),
+            runway(&pulse(None), None, &points, &growth),
             None,
             "no limit is known"
         );
-        assert_eq!(runway(&pulse(Some(0)), &points, &growth), Some(Span::ZERO));
+        assert_eq!(
+            runway(&pulse(Some(0)), None, &points, &growth),
+            Some(Span::ZERO)
+        );
+        let space = |space: u64| runway(&pulse(None), Some(Bytes(space)), &points, &growth);
+        assert_eq!(space(30_000), Some(Span::seconds(30)), "as somebody said");
         after(&mut growth, from, 11, 500);
         assert_eq!(
-            runway(&pulse(Some(60_000)), &points, &growth),
+            runway(&pulse(Some(60_000)), None, &points, &growth),
             None,
             "another log says nothing of this one"
         );

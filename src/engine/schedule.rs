@@ -341,6 +341,7 @@ mod tests {
                 max_lag: Span::ZERO,
                 max_lock_wait: Span::ZERO,
                 stale_after: Span::ZERO,
+                ..Throttle::default()
             },
             verify: Verify {
                 max_age: Span::seconds(1),
@@ -349,6 +350,8 @@ mod tests {
             shadow: Vec::new(),
             prune: Prune::Auto,
             adopt: Vec::new(),
+            signals: Vec::new(),
+            wal_space: None,
         };
         let mut state = Migration {
             plan: Some(Arc::new(plan)),

@@ -541,7 +541,7 @@ impl Supervisor {
         let mut parked = None;
         let controls = decide::controls(&self.state);
         self.controls
-            .send_if_modified(|now| std::mem::replace(now, controls) != controls);
+            .send_if_modified(|now| std::mem::replace(now, controls.clone()) != controls);
         for pending in durable.into_inner() {
             if let Some(arrived) = pending.arrived {
                 let _ = arrived.send(());

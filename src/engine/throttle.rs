@@ -3,76 +3,41 @@
 //! A signal that is not fresh closes the bucket: missing measurements never mean that all is well.
 
 use super::decide::Controls;
-use crate::domain::plan::Throttle;
+use super::grade::Grade;
 use crate::domain::unit::{Rows, RowsPerSecond, Span};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// What the signals said last.
-#[derive(Debug, Clone, Copy)]
-pub struct Gauges {
-    /// The stream's lag.
-    pub lag: Option<Span>,
-    /// How long a write of ours held the application up.
-    pub lock: Option<Span>,
-    /// When they were read; none: never.
+/// What the signals said last, and when that was weighed; none: never.
+#[derive(Debug, Clone)]
+pub struct Weighed {
+    /// What they said.
+    pub grade: Grade,
+    /// When.
     pub at: Option<Instant>,
 }
 
-/// How far signals let the copy go, 0 (stand still) to 1, and which of them holds it back with its figure and limit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grade {
-    /// 0 to 1.
-    pub part: f64,
-    /// The signal, by name only: the name stays while the figure moves.
-    pub signal: Option<&'static str>,
-    /// The signal with its figure and limit, for the screen.
-    pub words: String,
-}
-
-/// From half of a limit on the copy slows down in proportion; at the limit it stands still. Waiting for a signal to
-/// *cross* its limit before doing anything would make the application feel the overshoot.
-pub fn grade(limits: &Throttle, gauges: &Gauges, age: Option<Span>) -> Grade {
-    let Some(age) = age else {
-        return Grade {
-            part: 0.0,
-            signal: Some("no measurement yet"),
-            words: "no measurement yet".into(),
-        };
-    };
-    if age > limits.stale_after {
-        return Grade {
-            part: 0.0,
-            signal: Some("stale signals"),
-            words: format!(
-                "no fresh measurement for {age}, limit {}",
-                limits.stale_after
-            ),
-        };
-    }
-    let mut worst = Grade {
-        part: 1.0,
-        signal: None,
-        words: String::new(),
-    };
-    let signals = [
-        ("stream lag", gauges.lag, limits.max_lag),
-        ("our lock on the source", gauges.lock, limits.max_lock_wait),
-    ];
-    for (name, value, limit) in signals {
-        let Some(value) = value else { continue };
-        let ratio = value.0 as f64 / limit.0.max(1) as f64;
-        let part = (2.0 - 2.0 * ratio).clamp(0.0, 1.0);
-        if part < worst.part {
-            worst = Grade {
-                part,
-                signal: Some(name),
-                words: format!("{name} {value} of {limit}"),
-            };
+impl Default for Weighed {
+    /// Nothing was measured yet.
+    fn default() -> Self {
+        Self {
+            grade: Grade::closed("no measurement yet", "no measurement yet"),
+            at: None,
         }
     }
-    worst
+}
+
+/// What holds for now: what was weighed, unless that is too long ago.
+pub fn heeded(weighed: &Weighed, age: Option<Span>, stale_after: Span) -> Grade {
+    match age {
+        None => Weighed::default().grade,
+        Some(age) if age > stale_after => {
+            let words = format!("no fresh measurement for {age}, limit {stale_after}");
+            Grade::closed("stale signals", words)
+        }
+        Some(_) => weighed.grade.clone(),
+    }
 }
 
 struct Bucket {
@@ -83,9 +48,9 @@ struct Bucket {
 
 /// Gives the copy its permits.
 pub struct Governor {
-    limits: Throttle,
+    stale_after: Span,
     controls: watch::Receiver<Controls>,
-    gauges: watch::Receiver<Gauges>,
+    weighed: watch::Receiver<Weighed>,
     bucket: Mutex<Bucket>,
 }
 
@@ -99,9 +64,9 @@ const BURST_SECONDS: f64 = 0.5;
 impl Governor {
     /// A governor that heeds these.
     pub fn new(
-        limits: Throttle,
+        stale_after: Span,
         controls: watch::Receiver<Controls>,
-        gauges: watch::Receiver<Gauges>,
+        weighed: watch::Receiver<Weighed>,
     ) -> Self {
         let bucket = Mutex::new(Bucket {
             tokens: 0.0,
@@ -109,21 +74,18 @@ impl Governor {
             best: 50_000.0,
         });
         Self {
-            limits,
+            stale_after,
             controls,
-            gauges,
+            weighed,
             bucket,
         }
     }
 
     /// The grade now.
     pub fn grade(&self) -> Grade {
-        let gauges = *self.gauges.borrow();
-        grade(
-            &self.limits,
-            &gauges,
-            gauges.at.map(|at| at.elapsed().into()),
-        )
+        let weighed = self.weighed.borrow();
+        let age = weighed.at.map(|at| at.elapsed().into());
+        heeded(&weighed, age, self.stale_after)
     }
 
     /// Rows a second allowed now; none: no limit.
@@ -178,44 +140,16 @@ impl Governor {
 mod tests {
     use super::*;
 
-    const LIMITS: Throttle = Throttle {
-        max_lag: Span::seconds(3),
-        max_lock_wait: Span::millis(500),
-        stale_after: Span::seconds(15),
-    };
-
-    fn at(lag: Option<u64>, lock: Option<u64>, age_s: Option<u64>) -> Grade {
-        let gauges = Gauges {
-            lag: lag.map(Span::millis),
-            lock: lock.map(Span::millis),
+    #[test]
+    fn what_was_never_weighed_or_too_long_ago_stands_still() {
+        let weighed = Weighed {
+            grade: Grade::free(),
             at: None,
         };
-        grade(&LIMITS, &gauges, age_s.map(Span::seconds))
-    }
-
-    #[test]
-    fn slows_from_half_of_a_limit_and_stands_still_at_it() {
-        assert_eq!(at(Some(1_400), None, Some(0)).part, 1.0);
-        assert!((at(Some(2_250), None, Some(0)).part - 0.5).abs() < 0.01);
-        assert_eq!(at(Some(3_000), None, Some(0)).part, 0.0);
-        assert_eq!(at(Some(9_000), None, Some(0)).part, 0.0);
-    }
-
-    #[test]
-    fn the_worst_signal_is_named_with_its_figures() {
-        let grade = at(Some(1_600), Some(499), Some(0));
-        assert_eq!(grade.signal, Some("our lock on the source"));
-        assert_eq!(grade.words, "our lock on the source 0.4s of 0.5s");
-    }
-
-    #[test]
-    fn what_is_missing_or_stale_stands_still() {
-        assert_eq!(at(Some(0), Some(0), None).part, 0.0);
-        assert_eq!(at(Some(0), Some(0), Some(16)).part, 0.0);
-        assert_eq!(
-            at(None, None, Some(1)).part,
-            1.0,
-            "an engine without that signal is not held by it"
-        );
+        let after = |age: Option<u64>| heeded(&weighed, age.map(Span::seconds), Span::seconds(15));
+        assert_eq!(after(None).part, 0.0);
+        assert_eq!(after(Some(15)), Grade::free());
+        assert_eq!(after(Some(16)).part, 0.0);
+        assert_eq!(after(Some(16)).signal.as_deref(), Some("stale signals"));
     }
 }

@@ -5,6 +5,7 @@ use super::when::date_time;
 use crate::domain::command;
 use crate::domain::event::Severity;
 use crate::domain::sample::{Sample, ShadowLine};
+use crate::domain::signal::{Bound, Signal};
 use crate::domain::unit::{Rows, Span, counted, short_count};
 use crate::state::conditions::{self, Condition};
 use crate::state::migration::{Migration, OpenAlert, Owner, Pause, WayBack};
@@ -157,6 +158,7 @@ pub fn text(state: &Migration, engine: Engine, paint: Paint) -> String {
         None => {
             line("copy", &copy_words(state));
             line("stream", &stream_words(state));
+            signals(state, paint, &mut line);
         }
     }
     let step = Step::of(state, engine);
@@ -291,6 +293,30 @@ fn stream_words(state: &Migration) -> String {
         let _ = write!(words, " · {}", plan.source.engine.words().runway);
     }
     words
+}
+
+/// Every signal that has a limit: its figure, or what to do so that there is one.
+fn signals(state: &Migration, paint: Paint, line: &mut impl FnMut(&str, &str)) {
+    let (known, unknown): (Vec<&Signal>, Vec<&Signal>) = state
+        .sample
+        .signals
+        .iter()
+        .partition(|signal| signal.figure.is_some());
+    let figures = |signal: &&Signal| format!("{} {}", signal.name, signal.figures());
+    if !known.is_empty() {
+        let words: Vec<String> = known.iter().map(figures).collect();
+        line("signals", &words.join(" · "));
+    }
+    for signal in unknown {
+        let words = format!("{} {}", signal.name, signal.unknown());
+        line("unknown", &paint.role(Role::Warn, &words));
+    }
+    let plan = state.plan.as_ref().filter(|plan| plan.signals.is_empty());
+    if let Some(unseen) = plan.map(|plan| plan.source.engine.words().unseen)
+        && !unseen.is_empty()
+    {
+        line("unknown", &paint.role(Role::Dim, unseen));
+    }
 }
 
 /// Whether the source keeps its log for us and sets no limit to it.
@@ -515,6 +541,7 @@ fn movement_json(state: &Migration) -> Keys {
         ("copy_rows_per_second", json!(sample.copy_rate)),
         ("allowed_rows_per_second", json!(sample.allowed)),
         ("held_by", json!(sample.held_by)),
+        ("signals", sample.signals.iter().map(signal_json).collect()),
         ("lag", seconds(sample.lag)),
         ("lag_bytes", json!(sample.lag_bytes)),
         ("waiting", json!(read.then_some(sample.waiting))),
@@ -531,6 +558,23 @@ fn movement_json(state: &Migration) -> Keys {
         ("target_free_bytes", json!(sample.target_free)),
         ("runway_seconds", seconds(sample.runway)),
     ]
+}
+
+fn signal_json(signal: &Signal) -> Json {
+    let (limit, min) = match signal.limit.bound {
+        Bound::Most => (Some(signal.limit.at), None),
+        Bound::Least => (None, Some(signal.limit.at)),
+    };
+    json!({
+        "name": signal.name,
+        "figure": signal.figure,
+        "limit": limit,
+        "min": min,
+        "measure": signal.measure,
+        "age": seconds(signal.age),
+        "holds": signal.holds,
+        "trouble": signal.trouble,
+    })
 }
 
 fn proof_json(state: &Migration) -> Keys {

@@ -57,11 +57,7 @@ fn copied(state: &Migration) -> Condition {
 
 fn stream(state: &Migration) -> Condition {
     let waiting = state.sample.waiting;
-    let limit = state
-        .plan
-        .as_ref()
-        .map(|plan| plan.throttle.max_lag)
-        .unwrap_or_default();
+    let limit = state.max_lag().unwrap_or_default();
     let (holds, figures) = match state.sample.lag {
         Some(lag) => (
             lag <= limit,

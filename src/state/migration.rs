@@ -9,6 +9,7 @@ use crate::domain::id::{AlertId, ChunkId, RepairId, Seq, TableId, Token, Who};
 use crate::domain::plan::{Plan, Side};
 use crate::domain::position::Position;
 use crate::domain::sample::Sample;
+use crate::domain::signal::Figure;
 use crate::domain::unit::{At, Rows, RowsPerSecond, Span, Tick};
 use crate::domain::verdict::DriftCounts;
 use serde::{Deserialize, Serialize};
@@ -177,6 +178,9 @@ pub struct Migration {
     pub operator_paused: Option<(Who, Tick)>,
     /// The pace that was set; none is as the signals allow.
     pub pace: Option<RowsPerSecond>,
+    /// Limits that were set while it runs, by signal.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Figure>,
     /// The best speed seen.
     pub best_rate: RowsPerSecond,
     /// The signal that holds the copy back, and since when.
@@ -235,6 +239,7 @@ impl Default for Migration {
             rested: false,
             operator_paused: None,
             pace: None,
+            limits: BTreeMap::new(),
             best_rate: RowsPerSecond(0),
             held: None,
             held_for: BTreeMap::new(),
@@ -359,6 +364,12 @@ impl Migration {
                 self.pace = plan.backfill.max_rows_per_second;
             }
             Fact::PlanChanged { plan, hash, .. } => {
+                // What the config says anew wins over what was said in between.
+                let before = self.plan.take();
+                self.limits.retain(|name, _| {
+                    let now = plan.limit(name);
+                    now.is_some() && now == before.as_ref().and_then(|plan| plan.limit(name))
+                });
                 self.plan = Some(Arc::new((**plan).clone()));
                 self.plan_hash.clone_from(hash);
             }
@@ -536,6 +547,11 @@ impl Migration {
                 }
             }
             Fact::PaceSet { limit, .. } => self.pace = *limit,
+            Fact::LimitSet { signal, at, .. } => {
+                if self.limit(signal).is_some() {
+                    self.limits.insert(signal.clone(), *at);
+                }
+            }
             Fact::ThrottleHeld { signal } => self.held = Some((signal.clone(), self.tick)),
             Fact::ThrottleFreed { signal, held } => {
                 self.held = None;

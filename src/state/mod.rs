@@ -9,6 +9,7 @@
 pub mod chunks;
 pub mod conditions;
 pub mod ending;
+pub mod limits;
 pub mod migration;
 pub mod pace;
 pub mod people;

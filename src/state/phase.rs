@@ -96,9 +96,10 @@ pub fn next(phase: Phase, fact: &Fact) -> Result<Phase, Illegal> {
         Fact::Paused { .. } | Fact::Rested | Fact::Resumed { .. } => {
             stays(!over, "pausing or resuming")
         }
-        Fact::PaceSet { .. } | Fact::ThrottleHeld { .. } | Fact::ThrottleFreed { .. } => {
-            stays(!over, "changing the pace")
-        }
+        Fact::PaceSet { .. }
+        | Fact::LimitSet { .. }
+        | Fact::ThrottleHeld { .. }
+        | Fact::ThrottleFreed { .. } => stays(!over, "changing the pace"),
         Fact::ShadowSet { .. } => stays(!over, "setting shadow compare"),
         Fact::EngineStarted { .. }
         | Fact::EngineParked { .. }

@@ -5,6 +5,7 @@ use super::migration::Migration;
 use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::event::{Event, Fact, PauseReason, Severity};
 use crate::domain::id::{Seq, TableId};
+use crate::domain::signal::{Figure, Measure};
 use crate::domain::unit::{At, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -285,6 +286,14 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
             format!("pace set to {limit} rows/s"),
         ),
         Fact::PaceSet { limit: None, by } => (by.to_string(), Mark::Act, "pace set to auto".into()),
+        Fact::LimitSet { signal, at, by } => (
+            by.to_string(),
+            Mark::Act,
+            format!(
+                "limit of {signal} set to {}",
+                limit_words(signal, *at, state)
+            ),
+        ),
         Fact::ThrottleHeld { signal } => (engine(), Mark::Pause, format!("held by {signal}")),
         Fact::ThrottleFreed { signal, held } => (
             engine(),
@@ -435,6 +444,9 @@ pub fn command_words(command: &Command, state: &Migration) -> String {
         Command::StopAll => "stop everything of ours".into(),
         Command::Pace(Pace::Auto) => "pace auto".into(),
         Command::Pace(Pace::Limit(limit)) => format!("pace {limit} rows/s"),
+        Command::Limit { signal, at } => {
+            format!("limit {signal} {}", limit_words(signal, *at, state))
+        }
         Command::Verify(s) => format!("compare {} again", scope(s)),
         Command::Repair(s) => format!("repair {}", scope(s)),
         Command::Undo(id) => format!("undo repair {id}"),
@@ -446,4 +458,11 @@ pub fn command_words(command: &Command, state: &Migration) -> String {
         Command::Lead { take: false } => "give up the lead".into(),
         Command::Park => "park the engine".into(),
     }
+}
+
+/// A limit in the measure of its signal.
+pub fn limit_words(signal: &str, at: Figure, state: &Migration) -> String {
+    let plan = state.plan.as_ref();
+    let measure = plan.and_then(|plan| plan.limit(signal)).map(|l| l.measure);
+    measure.unwrap_or(Measure::Number).show(at)
 }

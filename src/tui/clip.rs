@@ -57,9 +57,9 @@ pub fn status(p: &Picture) -> Vec<String> {
         WayBack::Done => "gone",
     };
     let lag = words::span(s.sample.lag);
-    let limit = s.plan.as_ref().map_or(String::new(), |plan| {
-        format!(" of {}", plan.throttle.max_lag)
-    });
+    let limit = s
+        .max_lag()
+        .map_or(String::new(), |max| format!(" of {max}"));
     let waiting = match s.unread() {
         true => "changes wait, unread while paused".to_string(),
         false => format!("{} changes waiting", s.sample.waiting),

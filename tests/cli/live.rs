@@ -176,6 +176,23 @@ fn a_migration_is_steered_from_the_command_line() {
         "{}",
         vague.err
     );
+    let limit = live.call(&["send", "shop", "limit", "stream", "lag", "5s"]);
+    assert_eq!(limit.out, "limit of stream lag: 5.0s\n", "{}", limit.err);
+    let limited = |status: &Json| {
+        let signals = status["signals"].as_array().map(Vec::as_slice);
+        let mut signals = signals.unwrap_or_default().iter();
+        signals.any(|signal| signal["name"] == "stream lag" && signal["limit"] == 5.0)
+    };
+    live.until("limited", limited);
+    let text = live.call(&["status"]).out;
+    assert!(text.contains("of 5.0s · our lock on the source"), "{text}");
+    let unknown = live.call(&["send", "shop", "limit", "cpu", "80"]);
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.err.contains("there are: stream lag"),
+        "{}",
+        unknown.err
+    );
     assert_eq!(live.call(&["send", "shop", "note", "all", "well"]).code, 0);
     let other = live.call(&["send", "shpo", "pause"]);
     assert_eq!(other.code, 2);

@@ -467,6 +467,55 @@ fn init_writes_a_config_that_checks_and_never_overwrites() {
 }
 
 #[test]
+fn check_reads_every_signal_once_and_an_init_config_shows_how_to_write_one() {
+    let place = Place::new();
+    place.database("old.db", SHOP);
+    let init = place.call(&["init", "--source", "old.db", "--target", "new.db"]);
+    assert_eq!(init.code, 0, "{}", init.err);
+    let written = std::fs::read_to_string(place.path("tidegate.toml")).unwrap();
+    // What is written as an example is read when it is no comment any more.
+    let example = written.split("# [[signal]]").nth(1).unwrap();
+    let example = example.split("\n\n").next().unwrap();
+    let example: String = example
+        .lines()
+        .skip(1)
+        .map(|line| format!("{}\n", line.trim_start_matches("# ")))
+        .collect();
+    place.write(
+        "tidegate.toml",
+        &format!(
+            "{written}\n[[signal]]\n{example}\n[[signal]]\nname = \"load\"\ncommand = [\"/bin/sh\", \"-c\", \"echo no disk >&2; exit 3\"]\nlimit = 5\n\
+             [[signal]]\nname = \"orders\"\nsql = \"select count(*) from orders\"\non = \"source\"\nlimit = 1e6\n"
+        ),
+    );
+    let check = place.call(&["check", "--json"]);
+    assert_eq!(check.code, 0, "{}{}", check.out, check.err);
+    let told: serde_json::Value = serde_json::from_str(&check.out).unwrap();
+    let found = told["know_before"].as_array().unwrap();
+    let unknown: Vec<String> = found
+        .iter()
+        .filter(|finding| finding["code"] == "SIGNAL-UNKNOWN")
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(unknown.len(), 2, "{unknown:#?}");
+    assert!(
+        unknown
+            .iter()
+            .any(|u| u.contains("/bin/sh failed with exit code 3; no disk")),
+        "{unknown:#?}"
+    );
+    assert!(
+        unknown
+            .iter()
+            .any(|u| u.contains("prometheus:9090 can't be reached")
+                || u.contains("no answer within")),
+        "{unknown:#?}"
+    );
+    let explained = place.call(&["explain", "SIGNAL-UNKNOWN"]);
+    assert_eq!(explained.code, 0, "{}", explained.err);
+}
+
+#[test]
 fn check_tells_what_blocks_and_its_sql_can_be_run() {
     let place = Place::new();
     let shop = format!(

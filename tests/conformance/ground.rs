@@ -203,6 +203,7 @@ pub fn plan(source: EndPlan, target: EndPlan, tables: Vec<Table>) -> Arc<Plan> {
             max_lag: Span::seconds(10),
             max_lock_wait: Span::seconds(1),
             stale_after: Span::seconds(10),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(3600),
@@ -211,6 +212,8 @@ pub fn plan(source: EndPlan, target: EndPlan, tables: Vec<Table>) -> Arc<Plan> {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     })
 }
 

@@ -23,7 +23,7 @@ macro_rules! battery {
         mod $name {
             battery! { @cases $ground, $(#[$attribute])?
                 view: one_instant_over_tables_and_calls, seen_is_exact_under_writers, applied_is_of_the_same_instant,
-                      a_query_reads_and_never_writes, a_dropped_view_stops_its_work;
+                      a_query_reads_and_never_writes, a_figure_is_the_one_cell_of_a_read, a_dropped_view_stops_its_work;
                 ranges: chunks_partition_every_kind_of_key, a_budget_cuts_where_it_says, chunks_end_where_the_next_begins,
                         a_cut_near_the_end_is_one_like_any_other, keys_are_found_and_placed,
                         digests_tell_every_difference;

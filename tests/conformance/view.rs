@@ -9,6 +9,7 @@ use tidegate::domain::change::{Item, Txn};
 use tidegate::domain::key::Range;
 use tidegate::domain::plan::Side;
 use tidegate::domain::position::Position;
+use tidegate::domain::unit::Span;
 
 async fn state(history: &History, view: &mut dyn View) -> State {
     let items = rows(view, ITEMS_ID).await;
@@ -145,6 +146,24 @@ fn batch(pair: &Pair, n: i64, base: Position) -> Batch {
         ],
         upto,
     }
+}
+
+pub async fn a_figure_is_the_one_cell_of_a_read(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS]).await;
+    pair.put((0..5).map(|n| (ITEMS_ID, item(n, &format!("name {n}"), n))));
+    let ask = async |sql: &str| pair.source.figure(sql, Span::seconds(20)).await;
+    assert_eq!(ask("select count(*) from items").await, Ok(int(5)));
+    for bad in [
+        "select n from items",
+        "select n from items where n = 99",
+        "select n, v from items where n = 1",
+        "select n from items where n = ?1",
+        "delete from items",
+        "nonsense",
+    ] {
+        assert!(ask(bad).await.is_err(), "{bad}");
+    }
+    assert_eq!(pair.rows(Side::Source, ITEMS_ID).await.len(), 5);
 }
 
 pub async fn a_query_reads_and_never_writes(ground: &impl Ground) {

@@ -145,6 +145,7 @@ impl Bed {
             end(ends.0.as_ref(), &surveys[0]),
             end(ends.1.as_ref(), &surveys[1]),
             &Arc::new(plan),
+            &[],
             Ask::default(),
         )
         .await

@@ -54,6 +54,17 @@ fn script() -> Vec<Step> {
             done: |_, seen| has(seen, "pace-set"),
         },
         Step {
+            name: "limit",
+            ready: |s| s.phase == Phase::Copy,
+            act: Act::Order(|_| {
+                Some(Command::Limit {
+                    signal: "stream lag".into(),
+                    at: Span::millis(700).into(),
+                })
+            }),
+            done: |_, seen| has(seen, "limit-set"),
+        },
+        Step {
             name: "note",
             ready: |_| true,
             act: Act::Order(|_| {

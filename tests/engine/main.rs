@@ -6,6 +6,7 @@ mod support;
 mod differences;
 mod flow;
 mod interrupts;
+mod signals;
 mod steering;
 
 /// Not a test by itself: other tests start this file again and land here.

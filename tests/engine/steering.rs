@@ -57,6 +57,22 @@ async fn the_lead_acts_others_brake_and_everything_is_in_the_journal() {
     refused(by_bob(&running, Command::Pace(Pace::Auto)).await);
     refused(running.send(pace(0)).await);
 
+    let limit = |seconds| Command::Limit {
+        signal: "stream lag".into(),
+        at: Span::seconds(seconds).into(),
+    };
+    accepted(by_bob(&running, limit(2)).await);
+    refused(by_bob(&running, limit(9)).await);
+    accepted(running.send(limit(9)).await);
+    let known = running.state().await.limit("stream lag").unwrap();
+    assert_eq!(known.limit.at, Span::seconds(9).into());
+    let nobody = Command::Limit {
+        signal: "cpu".into(),
+        at: 5.into(),
+    };
+    let fault = refused(running.send(nobody).await);
+    assert!(fault.hint.unwrap().contains("our lock on the source"));
+
     // What only the lead may.
     let disruptive = [
         Command::Repair(Scope::All),

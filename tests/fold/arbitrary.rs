@@ -85,6 +85,7 @@ pub fn plan() -> Plan {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::millis(50),
             stale_after: Span::seconds(5),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(3_600),
@@ -93,6 +94,8 @@ pub fn plan() -> Plan {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }
 
@@ -477,6 +480,13 @@ pub fn fact() -> BoxedStrategy<Fact> {
         (proptest::option::of(number()), who()).prop_map(|(limit, by)| Fact::PaceSet {
             limit: limit.map(RowsPerSecond),
             by,
+        }),
+        (text(), any::<bool>(), any::<u32>(), who()).prop_map(|(text, known, at, by)| {
+            Fact::LimitSet {
+                signal: if known { "stream lag".into() } else { text },
+                at: at.into(),
+                by,
+            }
         }),
         text().prop_map(|signal| Fact::ThrottleHeld { signal }),
         (text(), number()).prop_map(|(signal, held)| Fact::ThrottleFreed {

@@ -12,7 +12,7 @@ use tidegate::state::phase::{may_move, next};
 ///
 /// What people, the engine's life and failures leave behind is always legal: a journal must be able to say it.
 #[rustfmt::skip]
-const FACTS: [(&str, &str, &str); 36] = [
+const FACTS: [(&str, &str, &str); 37] = [
     //                      plan
     //                      |schema
     //                      ||copy
@@ -47,6 +47,7 @@ const FACTS: [(&str, &str, &str); 36] = [
     ("rested",             "xxxxxxxx.x.x", "pausing or resuming"),
     ("resumed",            "xxxxxxxx.x.x", "pausing or resuming"),
     ("pace-set",           "xxxxxxxx.x.x", "changing the pace"),
+    ("limit-set",          "xxxxxxxx.x.x", "changing the pace"),
     ("throttle-held",      "xxxxxxxx.x.x", "changing the pace"),
     ("throttle-freed",     "xxxxxxxx.x.x", "changing the pace"),
     ("shadow-set",         "xxxxxxxx.x.x", "setting shadow compare"),

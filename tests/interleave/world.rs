@@ -205,6 +205,7 @@ pub fn plan() -> Arc<Plan> {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::seconds(1),
             stale_after: Span::seconds(10),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(60),
@@ -213,6 +214,8 @@ pub fn plan() -> Arc<Plan> {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     })
 }
 

@@ -507,6 +507,20 @@ fn the_palette_sends_what_its_words_say() {
     desk.press(":pace 50%<Enter>");
     let half = desk.story.state.best_rate.0.div_ceil(2);
     assert!(matches!(desk.sent()[..], [Command::Pace(Pace::Limit(r))] if r.0.abs_diff(half) <= 1));
+    desk.press(":limit stream lag 2s<Enter>");
+    let at = Span::seconds(2).into();
+    let signal = "stream lag".to_owned();
+    assert_eq!(desk.sent(), [Command::Limit { signal, at }]);
+    desk.press(":limit stream lag 9s<Enter>");
+    assert!(desk.sent().is_empty(), "looser asks");
+    desk.press("Y");
+    assert!(matches!(desk.sent()[..], [Command::Limit { .. }]));
+    desk.press(":limit cpu 9<Enter>");
+    assert!(
+        desk.notice().contains("there are: stream lag 3.0s"),
+        "{}",
+        desk.notice()
+    );
     desk.press(":verify orders<Enter>");
     assert_eq!(desk.sent(), [Command::Verify(Scope::Table(ORDERS))]);
     desk.press(":note window starts<Enter>");

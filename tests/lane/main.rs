@@ -24,6 +24,7 @@ const STILL: Controls = Controls {
     stop_all: false,
     pace: None,
     shadow_per_second: 0,
+    limits: std::collections::BTreeMap::new(),
 };
 
 fn update(id: i64, value: i64) -> Stmt {

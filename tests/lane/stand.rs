@@ -91,6 +91,7 @@ fn plan() -> Plan {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::seconds(1),
             stale_after: Span::seconds(10),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(60),
@@ -99,6 +100,8 @@ fn plan() -> Plan {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }
 

@@ -10,5 +10,6 @@ mod lies;
 mod load;
 mod proxy;
 mod server;
+mod signals;
 mod stand;
 mod trace;

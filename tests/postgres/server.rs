@@ -80,7 +80,7 @@ pub struct Private {
 }
 
 impl Private {
-    pub fn start(settings: &'static str) -> Self {
+    fn empty(settings: &'static str) -> Self {
         // Below /tmp, where the server's user may go; a socket's path must be short too.
         let dir = tempfile::Builder::new()
             .prefix("pgt")
@@ -90,10 +90,36 @@ impl Private {
         if let Some(user) = server_user() {
             chown(dir.path(), Some(user), None).unwrap();
         }
-        let server = Self {
+        Self {
             dir: Arc::new(dir),
             settings,
-        };
+        }
+    }
+
+    /// A standby of this server, by this name.
+    pub fn followed_by(&self, name: &str) -> Self {
+        let standby = Self::empty("");
+        let from = format!("host={} user=postgres", self.dir.path().display());
+        assert!(standby.program(
+            "pg_basebackup",
+            &["-R", "-X", "stream", "-c", "fast", "-d", &from]
+        ));
+        standby.set(&format!(
+            "unix_socket_directories = '{}'\ncluster_name = '{name}'\nhot_standby = on\nwal_receiver_status_interval = 1\n",
+            standby.dir.path().display()
+        ));
+        standby.up();
+        standby
+    }
+
+    fn set(&self, conf: &str) {
+        let file = self.dir.path().join("data/postgresql.conf");
+        let whole = std::fs::read_to_string(&file).unwrap() + conf;
+        std::fs::write(&file, whole).unwrap();
+    }
+
+    pub fn start(settings: &'static str) -> Self {
+        let server = Self::empty(settings);
         let how = [
             "-A",
             "trust",
@@ -110,9 +136,7 @@ impl Private {
              max_connections = 100\n{settings}\n",
             server.dir.path().display()
         );
-        let file = server.dir.path().join("data/postgresql.conf");
-        let whole = std::fs::read_to_string(&file).unwrap() + &conf;
-        std::fs::write(&file, whole).unwrap();
+        server.set(&conf);
         server.up();
         server
     }

@@ -9,6 +9,7 @@ use tidegate::domain::id::{AlertId, ChunkId, RepairId, Seq, SessionId, TableId, 
 use tidegate::domain::plan::{Environment, Side};
 use tidegate::domain::position::Position;
 use tidegate::domain::sample::{Sample, ShadowLine};
+use tidegate::domain::signal::{Bound, Figure, Limit, Measure, Signal};
 use tidegate::domain::unit::{At, Bytes, Rows, RowsPerSecond, Span, Tick};
 use tidegate::domain::verdict::{ChunkVerdict, DriftCounts};
 use tidegate::state::migration::Migration;
@@ -103,6 +104,7 @@ fn sample(rng: &mut Rng) -> Sample {
         applied_per_s: number(rng),
         copy_rate: RowsPerSecond(number(rng)),
         held_by: text(rng),
+        signals: (0..rng.usize(0..4)).map(|_| signal(rng)).collect(),
         source_lock: maybe(rng, lag),
         log_bytes: maybe(rng, free),
         log_room: maybe(rng, free),
@@ -127,6 +129,27 @@ fn sample(rng: &mut Rng) -> Sample {
             ..ShadowLine::default()
         }],
         ..Sample::default()
+    }
+}
+
+fn signal(rng: &mut Rng) -> Signal {
+    let measures = [Measure::Number, Measure::Seconds, Measure::Bytes];
+    let figure = |rng: &mut Rng| Figure::new(number(rng) as f64 / 7.0).unwrap();
+    Signal {
+        name: text(rng),
+        figure: rng.bool().then(|| figure(rng)),
+        limit: Limit {
+            bound: if rng.bool() {
+                Bound::Most
+            } else {
+                Bound::Least
+            },
+            at: figure(rng),
+        },
+        measure: measures[rng.usize(0..3)],
+        age: rng.bool().then(|| Span(number(rng))),
+        holds: rng.bool(),
+        trouble: text(rng),
     }
 }
 

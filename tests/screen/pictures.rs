@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use tidegate::domain::command::{Command, Scope};
 use tidegate::domain::fault::{Fault, Kind};
 use tidegate::domain::id::{Seq, TableId};
+use tidegate::domain::signal::{Figure, Limit, Measure, Signal};
 use tidegate::domain::unit::{At, RowsPerSecond, Span, Tick};
 use tidegate::state::timeline::Mark;
 use tidegate::tui::dialog::{NoteEditor, RateDialog};
@@ -36,6 +37,43 @@ fn screen(screen: Screen, story: &Story, word: &str) {
 #[test]
 fn overview() {
     screen(Screen::Overview, &COPYING, "overview");
+}
+
+/// Figures with a limit, what holds, and one that nobody could read.
+#[test]
+fn signals() {
+    let mut story = Story::copying();
+    let mut sample = story.copying_sample();
+    let signal = |name: &str, figure: Option<u32>, measure, trouble: &str| Signal {
+        name: name.into(),
+        figure: figure.map(Figure::from),
+        limit: Limit::most(80u32),
+        measure,
+        age: Some(Span::seconds(31)),
+        holds: figure.is_none_or(|figure| figure > 40),
+        trouble: trouble.into(),
+    };
+    sample.signals = vec![
+        signal("stream lag", Some(1), Measure::Seconds, ""),
+        signal("active statements", Some(12), Measure::Number, ""),
+        signal("cpu", Some(74), Measure::Number, ""),
+        signal(
+            "free disk",
+            None,
+            Measure::Bytes,
+            "http://db1:9100 answered 503",
+        ),
+    ];
+    sample.held_by = "free disk unknown for 31s: http://db1:9100 answered 503".into();
+    story.sample(sample.clone());
+    for (w, h) in [(80, 24), (120, 36)] {
+        let camera = Camera::new(w, h).on(Screen::Overview).knowing(&story);
+        keep(&format!("signals_{w}x{h}"), &camera, &story);
+    }
+    sample.held_by = "cpu 74 of 80".into();
+    story.sample(sample);
+    let camera = Camera::new(120, 36).on(Screen::Overview).knowing(&story);
+    keep("signals_slowed", &camera, &story);
 }
 
 #[test]

@@ -137,6 +137,7 @@ pub fn plan(name: &str, environment: Environment) -> Plan {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::millis(500),
             stale_after: Span::seconds(15),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(3_600),
@@ -159,6 +160,8 @@ pub fn plan(name: &str, environment: Environment) -> Plan {
         ],
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }
 
@@ -387,6 +390,7 @@ impl Story {
             copy_bytes_per_s: Bytes(36_000_000),
             allowed: Some(RowsPerSecond(150_000)),
             held_by: "stream lag 1.2 of 3.0s".into(),
+            signals: Vec::new(),
             source_lock: Some(Span::millis(3)),
             log_bytes: Some(Bytes(3_100_000_000)),
             log_rows: Some(Rows(48_211)),

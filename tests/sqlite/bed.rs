@@ -145,6 +145,7 @@ pub async fn plan(dir: &TempDir, source: &dyn Endpoint) -> Arc<Plan> {
             max_lag: Span::seconds(10),
             max_lock_wait: Span::seconds(1),
             stale_after: Span::seconds(10),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(3600),
@@ -153,6 +154,8 @@ pub async fn plan(dir: &TempDir, source: &dyn Endpoint) -> Arc<Plan> {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     })
 }
 

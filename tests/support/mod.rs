@@ -16,12 +16,14 @@ use tidegate::domain::event::Phase;
 use tidegate::domain::fault::{Fault, Result};
 use tidegate::domain::id::{CommandId, MigrationName, Seq, SessionId, Who};
 use tidegate::domain::plan::{
-    Backfill, EndPlan, Engine as Kind, Environment, Plan, Prune, ShadowQuery, Side, Throttle,
-    Verify,
+    Backfill, EndPlan, Engine as Kind, Environment, Plan, Prune, ShadowQuery, Side, SignalPlan,
+    Throttle, Verify,
 };
 use tidegate::domain::unit::{Bytes, RowsPerSecond, Span};
 use tidegate::engine::{self, Ask, Engine, Exit};
 use tidegate::journal::paths::StateDir;
+use tidegate::signal::command::Program;
+use tidegate::signal::{From, Outside, Probe};
 use tidegate::state::migration::Migration;
 
 /// How long anything may take before a test says that it never came: a busy machine is no failure.
@@ -36,9 +38,36 @@ pub struct Settings {
     pub max_age: Span,
     pub max_lag: Span,
     pub max_lock_wait: Span,
+    pub stale_after: Span,
     pub shadow: Vec<ShadowQuery>,
     pub prune: Prune,
     pub hash: String,
+    /// Signals, each with how it is read.
+    pub signals: Vec<(SignalPlan, Read)>,
+}
+
+/// How a signal is read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Read {
+    Command(Vec<String>),
+    Sql(Side, String),
+}
+
+impl Settings {
+    fn probes(&self, folder: &Path) -> Vec<Probe> {
+        let probe = |(plan, read): &(SignalPlan, Read)| Probe {
+            name: plan.name.clone(),
+            from: match read.clone() {
+                Read::Sql(on, sql) => From::Sql { on, sql },
+                Read::Command(mut words) => From::Outside(Outside::Command(Program {
+                    program: words.remove(0),
+                    args: words,
+                    folder: folder.to_owned(),
+                })),
+            },
+        };
+        self.signals.iter().map(probe).collect()
+    }
 }
 
 impl Default for Settings {
@@ -50,9 +79,11 @@ impl Default for Settings {
             max_age: Span::seconds(3),
             max_lag: Span::seconds(3),
             max_lock_wait: Span::millis(500),
+            stale_after: Span::seconds(15),
             shadow: Vec::new(),
             prune: Prune::Auto,
             hash: "test".into(),
+            signals: Vec::new(),
         }
     }
 }
@@ -162,7 +193,8 @@ impl World {
             throttle: Throttle {
                 max_lag: self.set.max_lag,
                 max_lock_wait: self.set.max_lock_wait,
-                stale_after: Span::seconds(15),
+                stale_after: self.set.stale_after,
+                ..Throttle::default()
             },
             verify: Verify {
                 max_age: self.set.max_age,
@@ -171,6 +203,13 @@ impl World {
             shadow: self.set.shadow.clone(),
             prune: self.set.prune,
             adopt: Vec::new(),
+            signals: self
+                .set
+                .signals
+                .iter()
+                .map(|(plan, _)| plan.clone())
+                .collect(),
+            wal_space: None,
         }
     }
 
@@ -204,6 +243,7 @@ impl World {
             changed: Vec::new(),
             source,
             target,
+            probes: self.set.probes(&self.folder),
             dir,
             until,
         };

@@ -7,12 +7,14 @@ use super::gate::PgGate;
 use super::sql::Tables;
 use super::view::PgView;
 use super::writer::PgWriter;
-use super::{findings, parts, pulse, survey};
+use super::{findings, parts, pulse, survey, view};
 use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::Position;
+use crate::domain::unit::Span;
+use crate::domain::value::Value;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -178,6 +180,13 @@ impl Endpoint for PgEnd {
         let pulse = pulse::pulse(&mut session, plan, self.server.place.side).await?;
         session.rest();
         Ok(pulse)
+    }
+
+    async fn figure(&self, sql: &str, within: Span) -> Result<Value> {
+        let mut session = self.server.session().await?;
+        let found = view::figure(&mut session, sql, within).await?;
+        session.rest();
+        Ok(found)
     }
 }
 

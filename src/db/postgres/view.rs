@@ -13,7 +13,7 @@ use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{Nonce, TableId};
 use crate::domain::key::{Bound, Key, Pick, Range};
 use crate::domain::position::{Barrier, Position, Seen};
-use crate::domain::unit::{Bytes, Rows};
+use crate::domain::unit::{Bytes, Rows, Span};
 use crate::domain::value::Value;
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
@@ -410,17 +410,7 @@ impl View for PgView {
     }
 
     async fn query(&mut self, sql: &str, params: &[Value], limit: u32) -> Result<ResultSet> {
-        let not_a_read = |why| refused::not_a_read(why, "SELECT, VALUES, TABLE, WITH or EXPLAIN");
-        let first = sql
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let first = first.split('(').next().unwrap_or_default();
-        let rows = ["select", "values", "table", "with"].contains(&first);
-        if !rows && first != "explain" {
-            return Err(not_a_read("it begins with another word"));
-        }
+        let rows = reads(sql)?;
         let sql = super::params::filled(sql, params)?;
         let sql = sql.trim_end().trim_end_matches(';');
         self.busy = true;
@@ -438,6 +428,38 @@ impl View for PgView {
         self.busy = false;
         found.or_fault(&place, doing)
     }
+}
+
+/// Whether a statement gives rows, as an EXPLAIN does not.
+///
+/// # Errors
+/// One that may write.
+fn reads(sql: &str) -> Result<bool> {
+    let first = sql.split_whitespace().next().unwrap_or_default();
+    let first = first.to_ascii_lowercase();
+    let first = first.split('(').next().unwrap_or_default();
+    let rows = ["select", "values", "table", "with"].contains(&first);
+    if !rows && first != "explain" {
+        let words = "SELECT, VALUES, TABLE, WITH or EXPLAIN";
+        return Err(refused::not_a_read("it begins with another word", words));
+    }
+    Ok(rows)
+}
+
+/// The one cell of one read, in a transaction of its own that can't write and that the server ends after `within`.
+pub(super) async fn figure(session: &mut Session, sql: &str, within: Span) -> Result<Value> {
+    let (rows, doing) = (reads(sql)?, "run the query");
+    let (sql, place) = (sql.trim_end().trim_end_matches(';'), session.shared_place());
+    let most = within.as_millis().max(1);
+    session
+        .run(
+            &format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {most}; {AS_APPLICATION}"),
+            doing,
+        )
+        .await?;
+    let found = ask(session, sql, rows, 1).await;
+    session.run("ROLLBACK", doing).await?;
+    refused::one_cell(found.or_fault(&place, doing)?)
 }
 
 /// Runs one statement; a prepared one can't be several. The rows themselves come as text.

@@ -4,9 +4,11 @@ use super::base::{Base, Refused, Snapshot, Stmt};
 use super::faults::{Op, Script, Trouble};
 use super::feed::SimFeed;
 use super::gate::SimGate;
+use super::query;
 use super::table::{Definition, at};
 use super::view::SimView;
 use super::writer::SimWriter;
+use crate::db::refused::one_cell;
 use crate::db::{
     Abilities, Ddl, Endpoint, Feed, Gate, GateState, Part, Pulse, Survey, Surveyed, View, Writer,
 };
@@ -16,7 +18,8 @@ use crate::domain::id::TableId;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::Position;
 use crate::domain::table::Table;
-use crate::domain::unit::{Bytes, Rows};
+use crate::domain::unit::{Bytes, Rows, Span};
+use crate::domain::value::Value;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -337,7 +340,15 @@ impl Endpoint for SimEnd {
             identity: format!("sim {}", base.identity),
             shapes: shapes.collect(),
             held: None,
+            active: None,
+            standbys: Vec::new(),
+            blind: String::new(),
         })
+    }
+
+    async fn figure(&self, sql: &str, _within: Span) -> Result<Value> {
+        let snapshot = self.sim.lock().snapshot();
+        one_cell(query::run(&snapshot, sql, &[], 1)?)
     }
 }
 

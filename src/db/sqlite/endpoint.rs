@@ -7,15 +7,17 @@ use super::gate::SqliteGate;
 use super::place::{FileId, OrFault, Place};
 use super::prune::{Held, Pruner};
 use super::reader::{Reader, SchemaCache};
-use super::view::SqliteView;
+use super::view::{SqliteView, query};
 use super::writer::SqliteWriter;
 use super::{findings, parts, pulse, survey};
+use crate::db::refused::one_cell;
 use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Prune, Side};
 use crate::domain::position::Position;
 use crate::domain::unit::{Bytes, Span};
+use crate::domain::value::Value;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use std::path::PathBuf;
@@ -334,5 +336,34 @@ impl Endpoint for SqliteEnd {
             .look(move |conn, _| pulse::pulse(conn, &reader, &held))
             .await?;
         Ok(pulse)
+    }
+
+    async fn figure(&self, sql: &str, within: Span) -> Result<Value> {
+        let asking = Asking {
+            db: self.reading().await?,
+            pool: Arc::clone(&self.pool),
+        };
+        let (sql, place) = (sql.to_owned(), Arc::clone(&self.place));
+        let asked = asking.db.run(move |conn| query(conn, &place, &sql, &[], 1));
+        let within = within.to_duration();
+        let found = tokio::time::timeout(within, asked).await;
+        let late = |_| {
+            Fault::new(Kind::Transient, format!("no answer within {within:?}"))
+                .code("SIGNAL-UNKNOWN")
+        };
+        one_cell(found.map_err(late)??)
+    }
+}
+
+/// A connection that is asked something: what runs there ends with it.
+struct Asking {
+    db: Db,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.db.cut();
+        self.pool.put(self.db.clone());
     }
 }

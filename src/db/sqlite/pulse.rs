@@ -50,6 +50,9 @@ pub(super) fn pulse(conn: &Connection, reader: &Reader, held: &Held) -> Result<P
             .unwrap_or_default(),
         shapes,
         held: held.take(),
+        active: None,
+        standbys: Vec::new(),
+        blind: String::new(),
     })
 }
 

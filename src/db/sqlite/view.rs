@@ -287,7 +287,7 @@ fn rows_of_keys(
 
 /// One read of the operator's. `COMMIT`, `ATTACH` and some pragmas also count as read-only statements, so the first word
 /// decides as well; the connection itself cannot write.
-fn query(
+pub(super) fn query(
     conn: &Connection,
     place: &Place,
     sql: &str,

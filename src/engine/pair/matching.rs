@@ -213,6 +213,7 @@ fn bare_plan(source: &EndPlan, target: &EndPlan) -> Plan {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::millis(50),
             stale_after: Span::seconds(10),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(3_600),
@@ -221,5 +222,7 @@ fn bare_plan(source: &EndPlan, target: &EndPlan) -> Plan {
         shadow: Vec::new(),
         prune: Prune::AtEnd,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }

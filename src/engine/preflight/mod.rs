@@ -14,6 +14,8 @@ use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{EndPlan, Plan};
 use crate::domain::preflight::{Build, EndFound, Preflight};
 use crate::domain::unit::Rows;
+use crate::engine::signals;
+use crate::signal::Probe;
 use std::sync::Arc;
 
 /// One end with what was found there.
@@ -42,6 +44,7 @@ pub async fn run(
     source: End<'_>,
     target: End<'_>,
     plan: &Arc<Plan>,
+    probes: &[Probe],
     ask: Ask,
 ) -> Result<Preflight> {
     let mut findings = source.endpoint.findings(plan).await?;
@@ -58,6 +61,7 @@ pub async fn run(
         findings.extend(cross::leftovers(source.endpoint, target.endpoint).await?);
     }
     findings.extend(cross::shadow(source.endpoint, plan).await);
+    findings.extend(signals::findings(source.endpoint, target.endpoint, plan, probes).await);
     let estimate = estimate::estimate(source, target, plan, &mut findings).await;
     findings.sort_by(|a, b| {
         (a.stage, a.side, &a.code, &a.table).cmp(&(b.stage, b.side, &b.code, &b.table))

@@ -99,7 +99,7 @@ pub(super) fn allowed(act: Act, p: &Picture) -> Result<(), String> {
             }
             resume(p)
         }
-        Act::Pace => acting(p),
+        Act::Pace | Act::Limit => acting(p),
         Act::Verify => {
             acting(p)?;
             comparing(p.live, "compared")

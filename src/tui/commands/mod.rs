@@ -122,6 +122,8 @@ pub enum Act {
     Resume,
     /// How fast.
     Pace,
+    /// What slows it.
+    Limit,
     /// Compare again.
     Verify,
     /// Land again what differs.

@@ -373,6 +373,17 @@ pub static TABLE: &[Entry] = &[
     .words(&["pace", "throttle"])
     .arg("84k | 60% | auto"),
     acts(
+        "limit",
+        Act::Limit,
+        &[],
+        Class::Reversible,
+        "limit",
+        "what slows the copy: stricter acts at once, looser asks",
+    )
+    .place(Place::Palette)
+    .words(&["limit"])
+    .arg("SIGNAL VALUE"),
+    acts(
         "verify",
         Act::Verify,
         &["V"],

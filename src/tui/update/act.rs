@@ -36,6 +36,15 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
             let dialog = RateDialog::pace(scene.live.pace, scene.live.best_rate, facts);
             ui.popup = Some(Popup::Rate(dialog));
         }
+        Act::Limit => {
+            let plan = scene.live.plan.as_ref();
+            let names = plan.and_then(|plan| plan.read_limit("").err());
+            say(
+                ui,
+                Tone::Plain,
+                format!("limit: {}", names.unwrap_or_default()),
+            );
+        }
         Act::Shadow => {
             let queries = lists::shadow_queries(scene.live).len();
             let facts = vec![format!(
@@ -358,6 +367,37 @@ pub(super) fn set_pace(
     );
     prompt.lines = vec![format!("pace {} → {}", words(now), words(pace))];
     prompt.lines.extend(pace_facts(&scene.picture(ui)));
+    ui.popup = Some(Popup::Ask(Box::new(prompt)));
+    Ok(())
+}
+
+/// Sets the limit of a signal: stricter at once, looser after a question.
+pub(super) fn set_limit(
+    ui: &mut Ui,
+    scene: Scene,
+    text: &str,
+    effects: &mut Vec<Effect>,
+) -> Result<(), String> {
+    let plan = scene.live.plan.as_ref().ok_or("nothing is planned yet")?;
+    let (limited, at) = plan.read_limit(text)?;
+    let now = scene.live.limit(&limited.name).unwrap_or(limited);
+    let signal = now.name.clone();
+    if at == now.limit.at {
+        return Err("that is the limit already".into());
+    }
+    let command = Command::Limit {
+        signal: signal.clone(),
+        at,
+    };
+    if now.stricter(at) {
+        send(ui, scene, command, None, effects);
+        return Ok(());
+    }
+    lead_needed(&scene.picture(ui))?;
+    let words = |at| now.measure.show(at);
+    let line = format!("{signal} {} → {}", words(now.limit.at), words(at));
+    let mut prompt = Prompt::yes("Looser?", "set it", "leave it", command, scene.shown.seq);
+    prompt.lines = vec![line, "the copy slows down later".into()];
     ui.popup = Some(Popup::Ask(Box::new(prompt)));
     Ok(())
 }

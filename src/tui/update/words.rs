@@ -59,6 +59,11 @@ fn with_rest(
                 say(ui, Tone::Bad, format!("pace: {why}"));
             }
         }
+        (Act::Limit, text) if !text.is_empty() => {
+            if let Err(why) = act::set_limit(ui, scene, text, effects) {
+                say(ui, Tone::Bad, format!("limit: {why}"));
+            }
+        }
         (Act::Shadow, text) if !text.is_empty() => match (text, rate(text)) {
             ("off", _) => act::set_shadow(ui, scene, 0),
             (_, Some(n)) if n <= 1_000 => act::set_shadow(ui, scene, n as u32),
@@ -94,7 +99,7 @@ fn foreign(ui: &mut Ui, scene: Scene, word: &str, rest: &str) {
         let plan = scene.live.plan.as_ref();
         let now = plan.filter(|_| rest == "?").and_then(|plan| match word {
             "chunk-size" => Some(format!("chunk_time {}", plan.backfill.chunk_time)),
-            "max-lag-millis" => Some(format!("max_lag {}", plan.throttle.max_lag)),
+            "max-lag-millis" => scene.live.max_lag().map(|max| format!("max_lag {max}")),
             _ => None,
         });
         let text = now.map_or_else(|| (*answer).to_string(), |now| format!("{now}: {answer}"));

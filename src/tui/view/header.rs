@@ -195,7 +195,7 @@ fn lag(p: &Scene) -> Part {
     if p.state.over() {
         return Part::new(4, one(Role::Muted, "lag ended"));
     }
-    let limit = p.state.plan.as_ref().map(|plan| plan.throttle.max_lag);
+    let limit = p.state.max_lag();
     let lag = p.state.sample.lag;
     let role = match (lag, limit) {
         (None, _) => Role::Warn,

@@ -231,6 +231,7 @@ pub(in crate::db::postgres) fn plan(name: &str) -> Plan {
             max_lag: Span(1),
             max_lock_wait: Span(1),
             stale_after: Span(1),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span(1),
@@ -239,6 +240,8 @@ pub(in crate::db::postgres) fn plan(name: &str) -> Plan {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }
 

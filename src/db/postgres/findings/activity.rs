@@ -24,15 +24,31 @@ async fn hidden(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Opti
     let may: bool = sqlx::query_scalar("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")
         .fetch_one(conn)
         .await?;
+    // A limit on what can't be seen is never found to be kept: the copy would not move.
+    let throttle = &about.plan.throttle;
+    let limited = throttle.max_active.is_some() || throttle.max_replica_lag.is_some();
+    let (stage, remedy) = match limited {
+        true => (
+            Stage::BlocksCopy,
+            "let it see them; [throttle] max_active and max_replica_lag can't be measured without that",
+        ),
+        false => (
+            Stage::KnowBefore,
+            "let it see them; without that nothing is said of old transactions, slots' readers and standbys",
+        ),
+    };
     Ok((!may).then(|| Finding {
         evidence: format!("{} is no member of pg_read_all_stats", about.role),
-        remedy: "let it see them; without that nothing is said of old transactions, slots' readers and standbys".to_owned(),
+        remedy: remedy.to_owned(),
         sql: vec![format!("GRANT pg_monitor TO {}", names::quote(&about.role))],
         ..finding(
             about.place,
             "ACTIVITY-HIDDEN",
-            Stage::KnowBefore,
-            format!("{} can't see what other sessions of the source do", about.role),
+            stage,
+            format!(
+                "{} can't see what other sessions of the source do",
+                about.role
+            ),
         )
     }))
 }

@@ -101,6 +101,7 @@ pub(super) fn plan(survey: &Survey) -> Plan {
             max_lag: Span::seconds(3),
             max_lock_wait: Span::seconds(1),
             stale_after: Span::seconds(5),
+            ..Throttle::default()
         },
         verify: Verify {
             max_age: Span::seconds(60),
@@ -109,5 +110,7 @@ pub(super) fn plan(survey: &Survey) -> Plan {
         shadow: Vec::new(),
         prune: Prune::Auto,
         adopt: Vec::new(),
+        signals: Vec::new(),
+        wal_space: None,
     }
 }

@@ -45,10 +45,7 @@ pub fn history(s: &Scene, figure: Figure, width: usize, height: usize) -> Vec<Li
     let window = window(&points, s.now);
     let limit = match figure {
         Figure::Speed => None,
-        Figure::Lag => state
-            .plan
-            .as_ref()
-            .map(|p| p.throttle.max_lag.as_secs_f64()),
+        Figure::Lag => state.max_lag().map(|max| max.as_secs_f64()),
     };
     let people = state
         .timeline

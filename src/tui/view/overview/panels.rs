@@ -1,6 +1,7 @@
 //! The small panels of the Overview: why it moves as it moves, what is compared, the stream, both sides, what comes next.
 
 use crate::domain::event::Phase;
+use crate::domain::limits::OUR_LOCK;
 use crate::domain::plan::{Engine, Side};
 use crate::domain::unit::{Rows, Span};
 use crate::domain::words::Words;
@@ -217,11 +218,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
         return panel("Source", left_behind(s, width, Side::Source));
     }
     let (sample, about) = (&s.state.sample, about(s));
-    let limit = s
-        .state
-        .plan
-        .as_ref()
-        .map(|plan| plan.throttle.max_lock_wait);
+    let limit = s.state.span_limit(OUR_LOCK);
     let strained = matches!((sample.source_lock, limit), (Some(lock), Some(limit)) if lock > limit);
     let state = match (s.measured(), strained) {
         (false, _) => words::UNKNOWN,

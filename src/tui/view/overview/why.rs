@@ -3,7 +3,9 @@
 use super::panels::{Panel, panel};
 use crate::domain::event::{PauseReason, Phase};
 use crate::domain::id::Who;
+use crate::domain::limits::{OUR_LOCK, STREAM_LAG};
 use crate::domain::plan::Side;
+use crate::domain::signal::Signal;
 use crate::domain::unit::Span;
 use crate::state::conditions::{self, FINISH_MADE};
 use crate::state::migration::Pause;
@@ -16,6 +18,8 @@ use crate::tui::widget::row::Row;
 use crate::tui::widget::text;
 use ratatui::text::Line;
 
+/// Signals that the panels of the stream and the source show.
+const SHOWN_ELSEWHERE: [&str; 2] = [STREAM_LAG, OUR_LOCK];
 /// Width of the label before a panel's figures.
 const LABEL: usize = 10;
 
@@ -176,6 +180,7 @@ fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
                 let key = label(s, width, "to change").put(Role::Key, "T");
                 lines.push(key.muted(" pace").line());
             }
+            lines.extend(signals(s, width));
         }
         Phase::Copy => lines.extend(folded(
             s,
@@ -249,6 +254,37 @@ fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
             "everything of ours, read back from both catalogs",
         )),
         Phase::Reads | Phase::Cutover | Phase::Soak | Phase::Final | Phase::RolledBack => {}
+    }
+    lines
+}
+
+/// Figures with a limit that no other panel shows, and those that are not known with what to do about it. What holds is told
+/// already.
+fn signals(s: &Scene, width: usize) -> Vec<Line<'static>> {
+    let sample = &s.state.sample;
+    let told = |signal: &&Signal| !SHOWN_ELSEWHERE.contains(&signal.name.as_str());
+    let (known, unknown): (Vec<&Signal>, Vec<&Signal>) = sample
+        .signals
+        .iter()
+        .filter(told)
+        .partition(|signal| signal.figure.is_some());
+    let figures = |signal: &Signal| {
+        text::escape(&format!("{} {}", signal.name, signal.figures())).into_owned()
+    };
+    let words: Vec<String> = known.into_iter().map(figures).collect();
+    let mut lines = match words.is_empty() {
+        true => Vec::new(),
+        false => {
+            let words = words.join(&format!(" {} ", s.theme.glyphs.dot));
+            folded(s, width, "signals", Role::Text, &words)
+        }
+    };
+    for signal in unknown {
+        let words = format!("{} {}", signal.name, signal.unknown());
+        if !sample.held_by.starts_with(&words) {
+            let words = text::escape(&words).into_owned();
+            lines.extend(folded(s, width, "unknown", Role::Warn, &words));
+        }
     }
     lines
 }
