@@ -4,6 +4,8 @@ use crate::ground::{
     Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, Pair, int, item, landing, note, rows,
 };
 use crate::history::{History, State, lay};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate::db::{Batch, View};
 use tidegate::domain::change::{Item, Txn};
 use tidegate::domain::key::Range;
@@ -88,10 +90,12 @@ pub async fn applied_is_of_the_same_instant(ground: &impl Ground) {
     let pair = ground.pair(&[ITEMS, NOTES]).await;
     let writer = pair.install().await;
     let base = writer.ledger().await.unwrap().applied;
+    // How many batches there are, once that is known, and how many views have been read: the machine says how they interleave.
+    let (last, reads) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let reader = {
         let (target, plan) = (pair.target.clone(), pair.plan.clone());
+        let (last, reads) = (Arc::clone(&last), Arc::clone(&reads));
         tokio::spawn(async move {
-            let mut reads = 0;
             loop {
                 let mut view = target.view(&plan).await.unwrap();
                 let applied = view.applied().unwrap().0 - base.0;
@@ -101,18 +105,23 @@ pub async fn applied_is_of_the_same_instant(ground: &impl Ground) {
                     applied,
                     "rows and position of one view"
                 );
-                reads += 1;
-                if applied == 60 {
-                    return reads;
+                reads.fetch_add(1, Ordering::Relaxed);
+                if applied == u128::from(last.load(Ordering::Relaxed)) && applied > 0 {
+                    return;
                 }
             }
         })
     };
-    for n in 1..=60 {
-        writer.apply(batch(&pair, n, base)).await.settled().unwrap();
+    let mut written = 0;
+    while written < 60 || reads.load(Ordering::Relaxed) < 5 {
+        written += 1;
+        assert!(written < 20_000, "the reader has no turn");
+        let batch = batch(&pair, written, base);
+        writer.apply(batch).await.settled().unwrap();
         tokio::task::yield_now().await;
     }
-    assert!(reader.await.unwrap() > 1);
+    last.store(written.cast_unsigned(), Ordering::Relaxed);
+    reader.await.unwrap();
     assert_eq!(
         pair.view(Side::Source).await.applied(),
         None,
