@@ -31,7 +31,7 @@ use std::sync::Arc;
 /// What an engine can do, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
-    /// Readers that gain from working in parallel; 1 where they would only wait for each other.
+    /// Readers, or landings, that gain from working in parallel; 1 where they would only wait for each other.
     pub workers: u16,
     /// Whether the stream may deliver a transaction before a read can see it (PostgreSQL, MySQL).
     pub delivers_before_visible: bool,
@@ -328,7 +328,10 @@ pub struct Ledger {
     pub token: Token,
     /// The position applied and committed.
     pub applied: Position,
-    /// The highest landed chunk number of each table that has any, with its upper bound (none: the table is complete).
+    /// Of each table of which anything has landed the last chunk before the first gap, with its upper bound (none: the table is
+    /// complete). A chunk that landed beyond a gap, because several land at once, counts only once the gap is closed: then it
+    /// begins where the one before it ends. Otherwise it is left from an engine that ended meanwhile, and its rows are as if
+    /// the stream had made them.
     pub last: Vec<(TableId, u32, Option<Bound>)>,
 }
 

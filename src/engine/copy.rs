@@ -1,4 +1,4 @@
-//! The copy worker: reads the next chunk while the last one lands, table after table, in key order.
+//! The copy: reads the next chunk of each table while those before it land, in key order.
 
 use super::clock::Watch;
 use super::lane::{ChunkRead, Intent, LaneHandle};
@@ -10,8 +10,10 @@ use crate::domain::fault::{Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Bound, Pick, Range};
 use crate::domain::unit::{Bytes, Rows, Span};
+use futures_util::stream::{self, FuturesOrdered, StreamExt as _, TryStreamExt as _};
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Where a table's copy goes on.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +37,7 @@ pub struct Progress {
     pub copying: Vec<ChunkId>,
 }
 
-/// What a copy worker works with.
+/// What the copy works with.
 pub struct Copier {
     /// What every task has.
     pub site: Site,
@@ -55,6 +57,8 @@ struct InHand {
     rows: Rows,
     bytes: Bytes,
     watch: Watch,
+    /// Its place among the chunks in memory.
+    room: OwnedSemaphorePermit,
 }
 
 struct Taken {
@@ -66,53 +70,78 @@ struct Taken {
 }
 
 impl Copier {
-    /// Copies what is left of these tables.
-    pub async fn run(mut self, starts: Vec<Start>) -> Result<()> {
+    /// Copies what is left of these tables, several at once where the plan and the target allow it.
+    pub async fn run(self, starts: Vec<Start>) -> Result<()> {
         let longest = self.site.source.abilities().longest_read;
         let chunk_time = longest.map_or(self.site.plan.backfill.chunk_time, |most| {
             most.min(self.site.plan.backfill.chunk_time)
         });
-        for start in starts {
-            let mut sizing = Sizing::new(chunk_time, self.site.plan.backfill.chunk_bytes);
-            self.table(start, &mut sizing, chunk_time).await?;
-        }
-        Ok(())
+        let wanted = self.site.plan.backfill.workers;
+        let landing = wanted.min(self.site.target.abilities().workers).max(1);
+        let tables = landing.min(self.site.source.abilities().workers).max(1);
+        // Beside the chunks that land, one is read.
+        let room = Arc::new(Semaphore::new(usize::from(landing) + 1));
+        stream::iter(starts)
+            .map(|start| self.table(start, chunk_time, Arc::clone(&room)))
+            .buffer_unordered(tables.into())
+            .try_collect()
+            .await
     }
 
-    async fn table(&mut self, start: Start, sizing: &mut Sizing, chunk_time: Span) -> Result<()> {
+    /// Reads one chunk after the other, while those before it land, several at once. They are told of in their order: what is
+    /// known of a table has no gap, also where the target has a later chunk already. A new engine begins at the gap.
+    async fn table(&self, start: Start, chunk_time: Span, room: Arc<Semaphore>) -> Result<()> {
         let Start {
             table,
             mut no,
             mut lo,
         } = start;
-        let mut landing: Option<InHand> = None;
+        let mut site = self.site.clone();
+        let mut sizing = Sizing::new(chunk_time, site.plan.backfill.chunk_bytes);
+        let mut landings = FuturesOrdered::new();
         loop {
             let chunk = ChunkId { table, no };
-            if !self.site.moving().await {
-                return Err(stopped());
-            }
-            let size = tokio::select! {
-                () = self.site.stop.cancelled() => return Err(stopped()),
-                size = self.governor.permit(sizing.rows(), chunk_time) => size,
+            let mut next = pin!(self.next(&mut site, chunk, lo, &mut sizing, chunk_time, &room));
+            let in_hand = loop {
+                tokio::select! {
+                    in_hand = &mut next => break in_hand?,
+                    Some(landed) = landings.next() => self.site.tell(landed?).await,
+                }
             };
-            self.progress.send_modify(|p| p.copying.push(chunk));
-            // The next chunk is read while the last one lands: on one stream they go to the target one after the other.
-            let (read, landed) = tokio::join!(
-                self.read(chunk, lo.clone(), size, sizing),
-                self.land(landing.take())
-            );
-            landed?;
-            let in_hand = read?;
-            lo.clone_from(&in_hand.range.hi);
-            let last = lo.is_none();
-            if last {
-                self.land(Some(in_hand)).await?;
+            lo = in_hand.range.hi.clone();
+            landings.push_back(self.land(in_hand));
+            if lo.is_none() {
+                while let Some(landed) = landings.next().await {
+                    self.site.tell(landed?).await;
+                }
                 self.site.tell(Report::Copied(table)).await;
                 return Ok(());
             }
-            landing = Some(in_hand);
             no += 1;
         }
+    }
+
+    /// The next chunk, once it may be read and there is room for it.
+    async fn next(
+        &self,
+        site: &mut Site,
+        chunk: ChunkId,
+        lo: Option<Bound>,
+        sizing: &mut Sizing,
+        chunk_time: Span,
+        room: &Arc<Semaphore>,
+    ) -> Result<InHand> {
+        let room = Arc::clone(room).acquire_owned().await;
+        let room = room.map_err(|_| stopped())?;
+        if !site.moving().await {
+            return Err(stopped());
+        }
+        let size = tokio::select! {
+            () = site.stop.cancelled() => return Err(stopped()),
+            size = self.governor.permit(sizing.rows(), chunk_time) => size,
+        };
+        self.progress.send_modify(|p| p.copying.push(chunk));
+        self.read(chunk, lo, size, sizing, room).await
     }
 
     async fn read(
@@ -121,6 +150,7 @@ impl Copier {
         lo: Option<Bound>,
         size: Rows,
         sizing: &mut Sizing,
+        room: OwnedSemaphorePermit,
     ) -> Result<InHand> {
         let watch = Watch::start();
         let Taken {
@@ -143,6 +173,7 @@ impl Copier {
             rows,
             bytes,
             watch,
+            room,
         })
     }
 
@@ -200,8 +231,9 @@ impl Copier {
         })
     }
 
-    async fn land(&self, in_hand: Option<InHand>) -> Result<()> {
-        let Some(InHand {
+    /// Lands it; gives what is to be told of it.
+    async fn land(&self, in_hand: InHand) -> Result<Report> {
+        let InHand {
             mut intent,
             mut read,
             chunk,
@@ -209,10 +241,8 @@ impl Copier {
             mut rows,
             mut bytes,
             watch,
-        }) = in_hand
-        else {
-            return Ok(());
-        };
+            room,
+        } = in_hand;
         let landed = loop {
             match self.lane.land(intent, read).await {
                 Ok(landed) => break landed,
@@ -234,15 +264,14 @@ impl Copier {
             p.bytes += bytes.0;
             p.copying.retain(|c| *c != chunk);
         });
-        let report = Report::Landed {
+        drop(room);
+        Ok(Report::Landed {
             chunk,
             range,
             rows,
             bytes,
             took: watch.took(),
             position: landed.position,
-        };
-        self.site.tell(report).await;
-        Ok(())
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::copy::{Copier, Progress, Start};
 use super::decide::{self, Job};
 use super::lane::{Lane, LaneHandle};
-use super::recover::starts;
+use super::recover::{starts, unbroken};
 use super::repair::Repairer;
 use super::report::Report;
 use super::sampler::Sampler;
@@ -512,7 +512,8 @@ async fn learn(site: &Site, lane: &LaneHandle, left: &[(TableId, u32)]) -> Resul
     let ledger = lane.ledger().await?;
     let mut open = Vec::new();
     for (table, known) in left {
-        for mark in lane.landed(*table, *known).await? {
+        let marks = lane.landed(*table, known.saturating_sub(1)).await?;
+        for mark in unbroken(marks, *known) {
             site.tell(Report::Landed {
                 chunk: mark.chunk,
                 range: mark.range,

@@ -2,7 +2,7 @@
 
 use super::copy::Start;
 use super::report::Report;
-use crate::db::{Endpoint, Ledger, Writer};
+use crate::db::{ChunkMark, Endpoint, Ledger, Writer};
 use crate::domain::event::Phase;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
@@ -53,7 +53,9 @@ pub async fn recover(
         if landed < known.chunks.len() {
             return Err(behind(&planned.source, known.chunks.len(), landed));
         }
-        for mark in writer.landed(table, known.chunks.len()).await? {
+        let known = known.chunks.len();
+        let marks = writer.landed(table, known.saturating_sub(1)).await?;
+        for mark in unbroken(marks, known) {
             found.push((
                 ChunkId {
                     table,
@@ -78,6 +80,28 @@ pub async fn recover(
         report,
         writer: Some(writer),
     })
+}
+
+/// Of the ledger's marks from the last known chunk on those that the journal does not know yet, up to the first gap.
+pub fn unbroken(marks: Vec<ChunkMark>, known: u32) -> Vec<ChunkMark> {
+    let mut marks = marks.into_iter().peekable();
+    let end = marks.next_if(|mark| mark.chunk.no + 1 == known);
+    let mut found: Vec<ChunkMark> = Vec::new();
+    for mark in marks {
+        let follows = match found.last().or(end.as_ref()) {
+            Some(before) => {
+                before.chunk.no + 1 == mark.chunk.no
+                    && before.range.hi.is_some()
+                    && before.range.hi == mark.range.lo
+            }
+            None => mark.chunk.no == 0,
+        };
+        if !follows {
+            break;
+        }
+        found.push(mark);
+    }
+    found
 }
 
 fn behind(table: &str, journaled: u32, landed: u32) -> Fault {
@@ -106,4 +130,52 @@ pub fn starts(tables: &[TableId], ledger: &Ledger) -> Vec<Start> {
             },
         )
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::key::{Bound, Range};
+    use crate::domain::unit::Rows;
+    use crate::domain::value::Value;
+
+    fn mark(no: u32, lo: i64, hi: Option<i64>) -> ChunkMark {
+        let bound = |at: i64| Bound([Value::Integer(at)].into());
+        let table = TableId(0);
+        ChunkMark {
+            chunk: ChunkId { table, no },
+            range: Range {
+                lo: (no > 0).then(|| bound(lo)),
+                hi: hi.map(bound),
+            },
+            rows: Rows(1),
+        }
+    }
+
+    fn numbers(marks: &[ChunkMark], known: u32) -> Vec<u32> {
+        let from = known.saturating_sub(1);
+        let marks = marks.iter().filter(|mark| mark.chunk.no >= from);
+        unbroken(marks.cloned().collect(), known)
+            .iter()
+            .map(|mark| mark.chunk.no)
+            .collect()
+    }
+
+    #[test]
+    fn what_lies_beyond_a_gap_is_not_known() {
+        let (a, b, c) = (mark(0, 0, Some(5)), mark(1, 5, Some(9)), mark(2, 9, None));
+        let all = [a.clone(), b.clone(), c.clone()];
+        assert_eq!(numbers(&all, 0), [0, 1, 2]);
+        assert_eq!(numbers(&all, 2), [2]);
+        assert_eq!(numbers(&all, 3), [] as [u32; 0]);
+        assert_eq!(numbers(&[a.clone(), c.clone()], 0), [0]);
+        assert_eq!(numbers(&[a.clone(), c.clone()], 1), [] as [u32; 0]);
+        assert_eq!(numbers(&[b.clone(), c.clone()], 0), [] as [u32; 0]);
+        // Of an earlier engine: it begins elsewhere.
+        let stale = mark(2, 8, Some(12));
+        assert_eq!(numbers(&[a.clone(), b.clone(), stale], 1), [1]);
+        // Behind the table's end.
+        let end = mark(1, 5, None);
+        assert_eq!(numbers(&[a, end, mark(2, 9, Some(12))], 1), [1]);
+    }
 }

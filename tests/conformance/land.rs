@@ -285,6 +285,39 @@ pub async fn a_stolen_lease_writes_nothing(ground: &impl Ground) {
     );
 }
 
+pub async fn a_chunk_beyond_a_gap_does_not_count_yet(ground: &impl Ground) {
+    let (pair, _) = ready(ground).await;
+    let bound = |at: i64| Some(Bound([Value::Integer(at)].into()));
+    let land = async |no: u32, lo: Option<Bound>, hi: Option<Bound>| {
+        // The lease is taken anew each time.
+        let writer = pair.target.writer(&pair.plan).await.unwrap();
+        let chunk = ChunkId {
+            table: NOTES_ID,
+            no,
+        };
+        let landing = Landing {
+            mark: Some(ChunkMark {
+                chunk,
+                range: Range { lo, hi },
+                rows: Rows(1),
+            }),
+            table: NOTES_ID,
+            ..Landing::default()
+        };
+        writer.land(landing).await.settled().unwrap();
+        writer.ledger().await.unwrap().last
+    };
+    let at = |no: u32, hi: Option<Bound>| vec![(NOTES_ID, no, hi)];
+    assert_eq!(land(1, bound(5), bound(9)).await, []);
+    assert_eq!(land(0, None, bound(5)).await, at(1, bound(9)));
+    assert_eq!(land(3, bound(20), None).await, at(1, bound(9)));
+    assert_eq!(land(2, bound(9), bound(20)).await, at(3, None));
+    // Cut otherwise by an engine that was started anew: what was behind it does not follow any more.
+    assert_eq!(land(2, bound(9), bound(15)).await, at(2, bound(15)));
+    assert_eq!(land(3, bound(15), bound(30)).await, at(3, bound(30)));
+    assert_eq!(land(4, bound(30), None).await, at(4, None));
+}
+
 pub async fn chunks_are_read_back(ground: &impl Ground) {
     let (pair, writer) = ready(ground).await;
     let odd: Vec<Bound> = [

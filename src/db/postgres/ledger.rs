@@ -27,7 +27,16 @@ pub(super) const FIRST_ROW: &str = "INSERT INTO tidegate.ledger(one, migration, 
      SELECT 1, $1, extract(epoch FROM pg_catalog.now())::bigint * 1000, 0 \
      WHERE NOT EXISTS (SELECT 1 FROM tidegate.ledger)";
 
+/// The last chunk of each table before the first gap: each begins where the one before it ends.
+const LAST: &str = "\
+    WITH c AS (SELECT tbl, no, lo, hi, row_number() OVER w - 1 AS nth, lag(hi) OVER w AS before \
+               FROM tidegate.chunk WINDOW w AS (PARTITION BY tbl ORDER BY no)), \
+         gap AS (SELECT tbl, min(no) AS no FROM c WHERE no <> nth OR no > 0 AND (before IS NULL OR lo IS DISTINCT FROM before) GROUP BY tbl) \
+    SELECT DISTINCT ON (c.tbl) c.tbl, c.no, c.hi FROM c LEFT JOIN gap USING (tbl) \
+    WHERE gap.no IS NULL OR c.no < gap.no ORDER BY c.tbl, c.no DESC";
+
 const READ: &str = "read the ledger";
+const MARK: &str = "mark a chunk as landed";
 
 /// The applied position; the ledger is there.
 pub(super) async fn applied(session: &mut Session) -> Result<Option<Position>> {
@@ -83,12 +92,10 @@ pub(super) async fn read(session: &mut Session, plan: &Plan) -> Result<Ledger> {
             .fetch_one(session.conn()?)
             .await
             .or_fault(&place, READ)?;
-    let found: Vec<(String, i64, Option<String>)> = sqlx::query_as(
-        "SELECT DISTINCT ON (tbl) tbl, no, hi FROM tidegate.chunk ORDER BY tbl, no DESC",
-    )
-    .fetch_all(session.conn()?)
-    .await
-    .or_fault(&place, READ)?;
+    let found: Vec<(String, i64, Option<String>)> = sqlx::query_as(LAST)
+        .fetch_all(session.conn()?)
+        .await
+        .or_fault(&place, READ)?;
     session.run("COMMIT", READ).await?;
     let mut by_name: BTreeMap<String, (i64, Option<String>)> = found
         .into_iter()
@@ -175,8 +182,20 @@ pub(super) async fn mark(session: &mut Session, plan: &Plan, mark: &ChunkMark) -
     .bind(mark.rows.0.cast_signed())
     .execute(session.conn()?)
     .await
-    .map(drop)
-    .or_fault(&place, "mark a chunk as landed")
+    .or_fault(&place, MARK)?;
+    if mark.range.hi.is_none() {
+        // The table's last: what lies behind is left from an engine that ended while several landed, and cut them otherwise.
+        sqlx::query("DELETE FROM tidegate.chunk WHERE tbl = $1 AND no > $2")
+            .bind(
+                plan.table(mark.chunk.table)
+                    .map(|table| table.source.clone()),
+            )
+            .bind(i64::from(mark.chunk.no))
+            .execute(session.conn()?)
+            .await
+            .or_fault(&place, MARK)?;
+    }
+    Ok(())
 }
 
 fn number(no: i64) -> u32 {

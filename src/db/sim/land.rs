@@ -33,10 +33,17 @@ impl Base {
         self.check(token)?;
         let mut last: Vec<(TableId, u32, Option<_>)> = Vec::new();
         for mark in self.marks.values() {
-            let hi = mark.range.hi.clone();
+            let (table, no, hi) = (mark.chunk.table, mark.chunk.no, mark.range.hi.clone());
             match last.last_mut() {
-                Some(l) if l.0 == mark.chunk.table => *l = (l.0, mark.chunk.no, hi),
-                _ => last.push((mark.chunk.table, mark.chunk.no, hi)),
+                Some(l)
+                    if l.0 == table && l.1 + 1 == no && l.2.is_some() && l.2 == mark.range.lo =>
+                {
+                    *l = (table, no, hi);
+                }
+                None if no == 0 => last.push((table, no, hi)),
+                Some(l) if l.0 != table && no == 0 => last.push((table, no, hi)),
+                // Beyond a gap.
+                _ => {}
             }
         }
         Ok(Ledger {

@@ -79,6 +79,13 @@ pub(super) fn take(conn: &Connection, place: &Place, plan: &Plan) -> Result<Toke
     Ok(Token(token.cast_unsigned()))
 }
 
+/// The last chunk of a table before the first gap: each begins where the one before it ends.
+const LAST: &str = "\
+    WITH c AS (SELECT no, lo, hi, row_number() OVER w - 1 AS nth, lag(hi) OVER w AS before \
+               FROM tidegate_chunk WHERE tbl = ?1 WINDOW w AS (ORDER BY no)), \
+         gap AS (SELECT min(no) AS no FROM c WHERE no <> nth OR no > 0 AND (before IS NULL OR lo IS NOT before)) \
+    SELECT c.no, c.hi FROM c, gap WHERE gap.no IS NULL OR c.no < gap.no ORDER BY c.no DESC LIMIT 1";
+
 /// Where things stand.
 pub(super) fn read(conn: &Connection, place: &Place, plan: &Plan) -> Result<Ledger> {
     let doing = "read the ledger";
@@ -91,9 +98,7 @@ pub(super) fn read(conn: &Connection, place: &Place, plan: &Plan) -> Result<Ledg
     let mut last = Vec::new();
     for (id, table) in plan.ids() {
         let found: Option<(u32, Option<String>)> = tx
-            .prepare_cached(
-                "SELECT no, hi FROM tidegate_chunk WHERE tbl = ?1 ORDER BY no DESC LIMIT 1",
-            )
+            .prepare_cached(LAST)
             .and_then(|mut s| {
                 s.query_row([&table.source], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()

@@ -6,7 +6,7 @@ use super::landed::LandedRanges;
 use super::reads::Ticket;
 use super::retry::Work;
 use super::task::Lane;
-use crate::db::{Applied, Batch, Landed, Landing, Ledger};
+use crate::db::{Applied, Batch, ChunkMark, Landed, Landing, Ledger};
 use crate::domain::event::PauseReason;
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::id::TableId;
@@ -103,7 +103,9 @@ impl Lane {
                     return Ok(None);
                 };
                 let landed = writer.landed(mark.chunk.table, mark.chunk.no).await?;
-                Ok(Some(landed.iter().any(|m| m.chunk == mark.chunk)))
+                // The number alone could be that of another range, from before the engine was started anew.
+                let it = |m: &ChunkMark| m.chunk == mark.chunk && m.range == mark.range;
+                Ok(Some(landed.iter().any(it)))
             };
             let settled = settled.await;
             Done::LandingSettled(ticket, landing, settled)

@@ -194,3 +194,77 @@ async fn what_would_hurt_the_application_is_found() {
     assert_eq!(one(&there, "TARGET-EXTRA-COLUMNS").evidence, "s");
     base.drop().await;
 }
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn what_roles_have_here_is_told_as_statements_for_there() {
+    let base = Base::new("carried", "").await;
+    let role = base.name.clone();
+    base.run(&format!(
+        "CREATE ROLE {role} LOGIN; CREATE TABLE public.t (id int PRIMARY KEY); CREATE TABLE public.theirs (id int PRIMARY KEY); \
+         ALTER TABLE public.theirs OWNER TO {role}; GRANT SELECT, INSERT ON public.t TO {role}; \
+         ALTER TABLE public.theirs ENABLE ROW LEVEL SECURITY; ALTER TABLE public.theirs FORCE ROW LEVEL SECURITY; \
+         CREATE POLICY \"own % ON x\" ON public.theirs FOR UPDATE TO {role}, PUBLIC USING (id > 1) WITH CHECK (id > 2); \
+         ALTER ROLE {role} IN DATABASE {role} SET search_path TO app, \"Other\"; ALTER ROLE {role} SET statement_timeout TO '5s'; \
+         ALTER ROLE {role} SET app.key TO 'hunter2'"
+    ))
+    .await;
+    let source = server(&base.url, Side::Source);
+    let survey = survey::survey(&mut source.session().await.unwrap()).await;
+    let mut plan = plan(&survey.unwrap());
+    for table in &mut plan.tables {
+        table.target = table.target.replace("public.", "moved.");
+    }
+    let found = found(&source, &plan).await;
+    let sql = |code: &str| one(&found, code).sql.clone();
+    assert_eq!(
+        sql("GRANTS-NOT-CARRIED"),
+        [format!("GRANT INSERT, SELECT ON TABLE moved.t TO {role}")]
+    );
+    assert_eq!(
+        sql("OWNERS-NOT-CARRIED"),
+        [format!("ALTER TABLE moved.theirs OWNER TO {role}")]
+    );
+    let policy = format!(
+        "CREATE POLICY \"own % ON x\" ON moved.theirs AS PERMISSIVE FOR UPDATE TO {role}, PUBLIC USING ((id > 1)) WITH CHECK ((id > 2))"
+    );
+    let row_security = sql("ROW-SECURITY-NOT-CARRIED");
+    assert_eq!(
+        row_security[1..],
+        [
+            "ALTER TABLE moved.theirs ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE moved.theirs FORCE ROW LEVEL SECURITY"
+        ]
+    );
+    assert!(
+        row_security[0] == policy || row_security[0].contains("TO PUBLIC"),
+        "{row_security:?}"
+    );
+    let settings = sql("SETTINGS-NOT-CARRIED");
+    for wanted in [
+        format!("ALTER ROLE {role} IN DATABASE {role} SET search_path TO app, \"Other\""),
+        format!("ALTER ROLE {role} SET statement_timeout TO '5s'"),
+    ] {
+        assert!(settings.contains(&wanted), "{settings:?}");
+    }
+    assert!(
+        one(&found, "SETTINGS-NOT-CARRIED")
+            .evidence
+            .contains("app.key")
+    );
+    assert!(!format!("{found:?}").contains("hunter2"));
+    // They are statements that a server takes.
+    base.run("CREATE SCHEMA moved; CREATE TABLE moved.t (id int PRIMARY KEY); CREATE TABLE moved.theirs (id int PRIMARY KEY)")
+        .await;
+    let codes = [
+        "GRANTS-NOT-CARRIED",
+        "OWNERS-NOT-CARRIED",
+        "ROW-SECURITY-NOT-CARRIED",
+        "SETTINGS-NOT-CARRIED",
+    ];
+    for statement in codes.into_iter().flat_map(sql) {
+        base.run(&statement).await;
+    }
+    base.run(&format!("DROP OWNED BY {role}")).await;
+    base.drop().await;
+}
