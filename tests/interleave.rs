@@ -5,6 +5,8 @@
 //! The sound rule is run through 10,000 schedules, 100,000 with `TIDEGATE_FULL` (as `tests/run` does), or as many as
 //! `TIDEGATE_SEEDS` says. A failure names its seed.
 
+#[path = "interleave/sealed.rs"]
+mod sealed;
 #[path = "interleave/world.rs"]
 mod world;
 
@@ -74,6 +76,11 @@ fn must_fail(weaken: Weaken, kinds: &[Kind]) {
 #[test]
 fn without_the_hold_it_fails() {
     must_fail(Weaken::NoHold, &KINDS);
+}
+
+#[test]
+fn with_sealed_rows_that_were_touched_it_fails() {
+    must_fail(Weaken::Spoilt, &KINDS);
 }
 
 #[test]

@@ -224,12 +224,15 @@ pub trait View: Send {
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read>;
     /// Reads the next chunk: at most `rows` rows after `after` (from the start when none) and at most `budget` bytes of them
     /// packed, but at least one row. Where the chunk ends is where the read was cut; not cut, the table ends with it.
+    ///
+    /// `sealed`: the rows may come as [`Bulk::Sealed`], where that is quicker and the other end takes them so.
     async fn chunk(
         &mut self,
         table: TableId,
         after: Option<&Bound>,
         rows: Rows,
         budget: Bytes,
+        _sealed: bool,
     ) -> Result<Read> {
         let hi = self.bound(table, after, rows).await?;
         let pick = Pick::Range(Range {
@@ -347,6 +350,10 @@ pub trait Writer: Send + Sync {
     async fn begin_at(&self, position: Position) -> Outcome<()>;
     /// Lands rows with their mark. Done or not done as a whole.
     async fn land(&self, landing: Landing) -> Outcome<Landed>;
+    /// Whether rows of these types may land in a table without being looked into ([`Bulk::Sealed`]).
+    async fn takes_sealed(&self, _table: TableId, _types: &[String]) -> Result<bool> {
+        Ok(false)
+    }
     /// Applies changes with their position. Done or not done as a whole.
     async fn apply(&self, batch: Batch) -> Outcome<Applied>;
     /// The position that would survive losing power now.

@@ -2,8 +2,10 @@
 //!
 //! Between two databases of one kind a row need not be taken apart: what the one writes, the other reads. Such rows are
 //! [`Lines`], passed on as they came; only those that somebody asks for (because a change touched their chunk) are decoded.
-//! All others are [`Packed`] cells.
+//! All others are [`Packed`] cells. Cheaper still is a form of which nothing but the key can be told: [`Sealed`] rows are passed
+//! on as long as nobody has to look into them, and read again in another form otherwise.
 
+use super::fault::{Fault, Kind, Result};
 use super::packed::Packed;
 use super::unit::Bytes;
 use super::value::{Row, Value};
@@ -85,7 +87,8 @@ impl Lines {
         one.row(0)
     }
 
-    fn pop(&mut self) -> Option<Row> {
+    /// Takes the last row away again.
+    pub fn pop(&mut self) -> Option<Row> {
         let last = self.ends.len().checked_sub(1)?;
         let row = self.row(last);
         self.bytes.truncate(self.start(last));
@@ -114,13 +117,65 @@ impl Lines {
     }
 }
 
-/// Rows in either form.
+/// What can be told of a sealed row.
+pub trait Seal: Send + Sync {
+    /// The cells of its key, in the key's order; none where they can't be read.
+    fn key(&self, row: &[u8]) -> Option<Vec<Value>>;
+    /// The columns' types, which must be the same where the rows land.
+    fn types(&self) -> &[String];
+}
+
+/// Rows as a database gives them to one of its kind, with nothing known of them but their keys.
+#[derive(Clone)]
+pub struct Sealed {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    seal: Arc<dyn Seal>,
+}
+
+impl Sealed {
+    /// None yet, with room for a whole chunk.
+    pub fn for_chunk(seal: Arc<dyn Seal>) -> Self {
+        Self {
+            bytes: Vec::with_capacity(super::packed::MAPPED),
+            ends: Vec::new(),
+            seal,
+        }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// All rows, one after the other.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The columns' types.
+    pub fn types(&self) -> &[String] {
+        self.seal.types()
+    }
+
+    /// The cells of a row's key; none where they can't be read.
+    pub fn key(&self, at: usize) -> Option<Vec<Value>> {
+        let from = at.checked_sub(1).and_then(|before| self.ends.get(before));
+        let row = from.copied().unwrap_or_default()..*self.ends.get(at)?;
+        self.seal.key(self.bytes.get(row)?)
+    }
+}
+
+/// Rows in any form.
 #[derive(Clone)]
 pub enum Bulk {
     /// Cell by cell.
     Packed(Packed),
     /// As they came.
     Lines(Lines),
+    /// As they came, and not to be looked into.
+    Sealed(Sealed),
 }
 
 impl Default for Bulk {
@@ -135,6 +190,7 @@ impl Bulk {
         match self {
             Self::Packed(rows) => rows.len(),
             Self::Lines(lines) => lines.ends.len(),
+            Self::Sealed(rows) => rows.ends.len(),
         }
     }
 
@@ -150,14 +206,23 @@ impl Bulk {
             Self::Lines(lines) => {
                 Bytes((lines.bytes.len() + lines.ends.len() * size_of::<usize>()) as u64)
             }
+            Self::Sealed(rows) => {
+                Bytes((rows.bytes.len() + rows.ends.len() * size_of::<usize>()) as u64)
+            }
         }
     }
 
-    /// One row; of a row that isn't there, empty.
+    /// Whether nothing but the keys can be told.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(_))
+    }
+
+    /// One row; of a row that isn't there, or is sealed, empty.
     pub fn row(&self, at: usize) -> Row {
         match self {
             Self::Packed(rows) => rows.row(at),
             Self::Lines(lines) => lines.row(at),
+            Self::Sealed(_) => Row::default(),
         }
     }
 
@@ -167,8 +232,15 @@ impl Bulk {
     }
 
     /// All of them cell by cell.
-    pub fn packed(&self) -> Cow<'_, Packed> {
-        match self {
+    ///
+    /// # Errors
+    /// `Own` when they are sealed: nobody may land such rows by taking them apart.
+    pub fn packed(&self) -> Result<Cow<'_, Packed>> {
+        Ok(match self {
+            Self::Sealed(_) => {
+                let what = "sealed rows can't be taken apart";
+                return Err(Fault::new(Kind::Own, what).code("SEALED"));
+            }
             Self::Packed(rows) => Cow::Borrowed(rows),
             Self::Lines(lines) => {
                 let mut rows = Packed::default();
@@ -177,31 +249,17 @@ impl Bulk {
                 }
                 Cow::Owned(rows)
             }
-        }
-    }
-
-    /// Adds a row.
-    pub fn push(&mut self, row: &[Value]) {
-        match self {
-            Self::Packed(rows) => rows.push(row),
-            Self::Lines(lines) => lines.write(row),
-        }
-    }
-
-    /// Takes the last row away again.
-    pub fn pop(&mut self) -> Option<Row> {
-        match self {
-            Self::Packed(rows) => rows.pop(),
-            Self::Lines(lines) => lines.pop(),
-        }
+        })
     }
 
     /// The same rows with some of them replaced or left out, and others added at the end, as `changed` has it: places in
-    /// this order, none for a row that is not there any more.
+    /// this order, none for a row that is not there any more. Sealed rows stay as they are: whoever lays changes over rows gives
+    /// up sealed ones at the first that touches them.
     pub fn with<'a>(&self, changed: impl IntoIterator<Item = (usize, Option<&'a Row>)>) -> Self {
         match self {
             Self::Packed(rows) => Self::Packed(rows.with(changed)),
             Self::Lines(lines) => Self::Lines(lines.with(changed)),
+            Self::Sealed(rows) => Self::Sealed(rows.clone()),
         }
     }
 }
@@ -221,7 +279,10 @@ impl<R: AsRef<[Value]>> FromIterator<R> for Bulk {
 /// Whatever their form.
 impl PartialEq for Bulk {
     fn eq(&self, other: &Self) -> bool {
-        self.packed() == other.packed()
+        match (self, other) {
+            (Self::Sealed(a), Self::Sealed(b)) => a.bytes == b.bytes && a.ends == b.ends,
+            (a, b) => matches!((a.packed(), b.packed()), (Ok(a), Ok(b)) if a == b),
+        }
     }
 }
 impl Eq for Bulk {}
@@ -276,14 +337,17 @@ mod tests {
             rows in proptest::collection::vec(proptest::collection::vec(any::<i64>(), 1..4), 0..8),
             changed in proptest::collection::btree_map(0..10_usize, proptest::option::of(Just(Row::from([Value::Integer(7)]))), 0..4),
         ) {
-            let (mut lines, mut packed) = both(&rows);
+            let (mut lines, packed) = both(&rows);
             prop_assert_eq!(&lines, &packed);
             prop_assert_eq!(lines.iter().collect::<Vec<_>>(), packed.iter().collect::<Vec<_>>());
             prop_assert_eq!(lines.row(rows.len()), Row::default());
             let changes = || changed.iter().map(|(at, row)| (*at, row.as_ref()));
             prop_assert_eq!(lines.with(changes()), packed.with(changes()));
-            prop_assert_eq!(lines.pop(), packed.pop());
-            prop_assert_eq!(lines, packed);
+            let last = rows.len().checked_sub(1);
+            let Bulk::Lines(one) = &mut lines else { unreachable!() };
+            prop_assert_eq!(one.pop(), last.map(|last| packed.row(last)));
+            let fewer: Bulk = packed.iter().take(last.unwrap_or_default()).collect();
+            prop_assert_eq!(lines, fewer);
         }
     }
 }

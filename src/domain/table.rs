@@ -89,12 +89,12 @@ impl Table {
         }
     }
 
-    /// The normalised key of one of many rows of this table.
-    pub fn key_in(&self, rows: &Bulk, at: usize) -> Key {
+    /// The normalised key of one of many rows of this table; none where it can't be told, which only a sealed row can be.
+    pub fn key_in(&self, rows: &Bulk, at: usize) -> Option<Key> {
         let Some(spec) = self.key() else {
-            return Key::normal([], &[]);
+            return Some(Key::normal([], &[]));
         };
-        match rows {
+        Some(match rows {
             Bulk::Packed(rows) => {
                 let cells = spec.columns.iter().map(|column| {
                     let cell = rows.cells(at).nth(usize::from(*column));
@@ -103,7 +103,8 @@ impl Table {
                 Key::normal(cells, &spec.collations)
             }
             Bulk::Lines(_) => Key::normal(self.key_cells(spec, &rows.row(at)), &spec.collations),
-        }
+            Bulk::Sealed(rows) => Key::normal(rows.key(at)?, &spec.collations),
+        })
     }
 
     /// A row's key as the database holds it, to bound a range with.

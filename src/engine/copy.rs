@@ -6,6 +6,7 @@ use super::report::Report;
 use super::site::{Site, stopped};
 use super::sizing::Sizing;
 use super::throttle::Governor;
+use crate::domain::bulk::Bulk;
 use crate::domain::fault::{Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Bound, Pick, Range};
@@ -13,6 +14,7 @@ use crate::domain::unit::{Bytes, Rows, Span};
 use futures_util::stream::{self, FuturesOrdered, StreamExt as _, TryStreamExt as _};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Where a table's copy goes on.
@@ -61,6 +63,38 @@ struct InHand {
     room: OwnedSemaphorePermit,
 }
 
+/// Whether the chunks of a table are read sealed: quicker, but of no use once a change has touched one before it landed.
+#[derive(Default)]
+struct Sealing {
+    /// Chunks that are still to be read in a form that can be looked into.
+    open: AtomicU32,
+    /// Whether the target was asked if it takes them.
+    asked: AtomicBool,
+}
+
+/// So many chunks are read open after one had to be read again: a table that is written to all over would be read twice.
+const OPEN_AFTER_TOUCHED: u32 = 8;
+
+impl Sealing {
+    fn next(&self) -> bool {
+        let less = |open: u32| open.checked_sub(1);
+        let open = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        open.is_err()
+    }
+
+    /// A sealed chunk was touched.
+    fn touched(&self) {
+        self.open.fetch_max(OPEN_AFTER_TOUCHED, Ordering::Relaxed);
+    }
+
+    /// Rows of this table don't go sealed.
+    fn refused(&self) {
+        self.open.store(u32::MAX, Ordering::Relaxed);
+    }
+}
+
 struct Taken {
     intent: Intent,
     read: ChunkRead,
@@ -98,10 +132,19 @@ impl Copier {
         } = start;
         let mut site = self.site.clone();
         let mut sizing = Sizing::new(chunk_time, site.plan.backfill.chunk_bytes);
+        let sealing = Sealing::default();
         let mut landings = FuturesOrdered::new();
         loop {
             let chunk = ChunkId { table, no };
-            let mut next = pin!(self.next(&mut site, chunk, lo, &mut sizing, chunk_time, &room));
+            let mut next = pin!(self.next(
+                &mut site,
+                chunk,
+                lo,
+                &mut sizing,
+                &sealing,
+                chunk_time,
+                &room
+            ));
             let in_hand = loop {
                 tokio::select! {
                     in_hand = &mut next => break in_hand?,
@@ -109,7 +152,9 @@ impl Copier {
                 }
             };
             lo = in_hand.range.hi.clone();
-            landings.push_back(self.land(in_hand));
+            // Handed over at once, however many land already: the lane keeps changes for a read that has begun, and what it keeps
+            // must not stop the stream that those who wait to land wait for.
+            landings.push_back(self.land(in_hand, &sealing));
             if lo.is_none() {
                 while let Some(landed) = landings.next().await {
                     self.site.tell(landed?).await;
@@ -128,6 +173,7 @@ impl Copier {
         chunk: ChunkId,
         lo: Option<Bound>,
         sizing: &mut Sizing,
+        sealing: &Sealing,
         chunk_time: Span,
         room: &Arc<Semaphore>,
     ) -> Result<InHand> {
@@ -141,7 +187,7 @@ impl Copier {
             size = self.governor.permit(sizing.rows(), chunk_time) => size,
         };
         self.progress.send_modify(|p| p.copying.push(chunk));
-        self.read(chunk, lo, size, sizing, room).await
+        self.read(chunk, lo, size, sizing, sealing, room).await
     }
 
     async fn read(
@@ -150,6 +196,7 @@ impl Copier {
         lo: Option<Bound>,
         size: Rows,
         sizing: &mut Sizing,
+        sealing: &Sealing,
         room: OwnedSemaphorePermit,
     ) -> Result<InHand> {
         let watch = Watch::start();
@@ -161,7 +208,7 @@ impl Copier {
             cut,
         } = self
             .site
-            .retry(|| self.take(chunk, lo.clone(), size))
+            .retry(|| self.take(chunk, lo.clone(), size, sealing))
             .await?;
         let rows = Rows(read.rows.len() as u64);
         sizing.took(rows, bytes, watch.took(), cut);
@@ -203,13 +250,27 @@ impl Copier {
         })
     }
 
-    async fn take(&self, chunk: ChunkId, lo: Option<Bound>, size: Rows) -> Result<Taken> {
+    async fn take(
+        &self,
+        chunk: ChunkId,
+        lo: Option<Bound>,
+        size: Rows,
+        sealing: &Sealing,
+    ) -> Result<Taken> {
         // Intent first: from here on the lane keeps every change that this read may not see.
         let intent = self.lane.begin().await?;
         let mut view = self.site.source.view(&self.site.plan).await?;
         let barrier = view.barrier().await?;
         let most = self.site.plan.backfill.chunk_bytes;
-        let read = view.chunk(chunk.table, lo.as_ref(), size, most).await?;
+        let (lo_now, sealed) = (lo.as_ref(), sealing.next());
+        let mut read = view.chunk(chunk.table, lo_now, size, most, sealed).await?;
+        if let Bulk::Sealed(rows) = &read.rows
+            && !sealing.asked.swap(true, Ordering::Relaxed)
+            && !self.lane.takes_sealed(chunk.table, rows.types()).await?
+        {
+            sealing.refused();
+            read = view.chunk(chunk.table, lo_now, size, most, false).await?;
+        }
         let bytes = read.rows.bytes();
         let cut = read.cut.is_some() && (read.rows.len() as u64) < size.0;
         let range = Range { lo, hi: read.cut };
@@ -232,7 +293,7 @@ impl Copier {
     }
 
     /// Lands it; gives what is to be told of it.
-    async fn land(&self, in_hand: InHand) -> Result<Report> {
+    async fn land(&self, in_hand: InHand, sealing: &Sealing) -> Result<Report> {
         let InHand {
             mut intent,
             mut read,
@@ -249,6 +310,7 @@ impl Copier {
                 Err(fault) if fault.kind == Kind::Transient => {
                     // The read became useless (its table was redefined, or it took too long): the same range once more.
                     tracing::debug!(error = %fault, %chunk, "read again");
+                    sealing.touched();
                     let taken = self
                         .site
                         .retry(|| self.read_range(chunk, range.clone()))

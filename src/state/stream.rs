@@ -28,6 +28,8 @@ pub struct Fold {
     /// the rows.
     changed: BTreeMap<usize, Option<Row>>,
     asked: Vec<Key>,
+    /// A change touched sealed rows: they can't be used any more.
+    spoilt: bool,
 }
 
 /// What a fold gives: the source's rows at the position up to which changes were laid over.
@@ -50,7 +52,13 @@ impl Fold {
                 Pick::Range(_) => Vec::new(),
                 Pick::Keys(keys) => keys.clone(),
             },
+            spoilt: false,
         }
+    }
+
+    /// Whether a change touched rows that are sealed: they have to be read again in a form that can be looked into.
+    pub fn spoilt(&self) -> bool {
+        self.spoilt
     }
 
     /// Lays one change of this table over the rows.
@@ -58,6 +66,10 @@ impl Fold {
         let Some(&at) = self.index(table).get(key) else {
             return;
         };
+        if self.rows.is_sealed() {
+            self.spoilt = true;
+            return;
+        }
         let there = match self.changed.get(&at) {
             Some(row) => row.is_some(),
             None => true,
@@ -110,11 +122,16 @@ impl Fold {
             keys,
             changed,
             asked,
+            spoilt,
         } = self;
         keys.get_or_insert_with(|| {
-            let mut index: HashMap<Key, usize> = (0..rows.len())
-                .map(|at| (table.key_in(rows, at), at))
-                .collect();
+            let mut index: HashMap<Key, usize> = HashMap::with_capacity(rows.len());
+            for at in 0..rows.len() {
+                match table.key_in(rows, at) {
+                    Some(key) => drop(index.insert(key, at)),
+                    None => *spoilt = true,
+                }
+            }
             let mut behind = rows.len();
             for key in asked.iter() {
                 if !index.contains_key(key) {

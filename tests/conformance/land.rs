@@ -304,18 +304,25 @@ pub async fn a_chunk_beyond_a_gap_does_not_count_yet(ground: &impl Ground) {
             table: NOTES_ID,
             ..Landing::default()
         };
-        writer.land(landing).await.settled().unwrap();
-        writer.ledger().await.unwrap().last
+        writer.land(landing).await.settled()?;
+        writer.ledger().await.map(|ledger| ledger.last)
     };
     let at = |no: u32, hi: Option<Bound>| vec![(NOTES_ID, no, hi)];
-    assert_eq!(land(1, bound(5), bound(9)).await, []);
-    assert_eq!(land(0, None, bound(5)).await, at(1, bound(9)));
-    assert_eq!(land(3, bound(20), None).await, at(1, bound(9)));
-    assert_eq!(land(2, bound(9), bound(20)).await, at(3, None));
-    // Cut otherwise by an engine that was started anew: what was behind it does not follow any more.
-    assert_eq!(land(2, bound(9), bound(15)).await, at(2, bound(15)));
-    assert_eq!(land(3, bound(15), bound(30)).await, at(3, bound(30)));
-    assert_eq!(land(4, bound(30), None).await, at(4, None));
+    assert_eq!(land(1, bound(5), bound(9)).await.unwrap(), []);
+    assert_eq!(land(0, None, bound(5)).await.unwrap(), at(1, bound(9)));
+    assert_eq!(land(3, bound(20), None).await.unwrap(), at(1, bound(9)));
+    assert_eq!(land(2, bound(9), bound(20)).await.unwrap(), at(3, None));
+    // Cut otherwise by an engine that was started anew: what was behind it does not follow any more. Where chunks land one by
+    // one that can't be.
+    match land(2, bound(9), bound(15)).await {
+        Err(fault) if fault.code == "CHUNK-DIFFERS" => return,
+        last => assert_eq!(last.unwrap(), at(2, bound(15))),
+    }
+    assert_eq!(
+        land(3, bound(15), bound(30)).await.unwrap(),
+        at(3, bound(30))
+    );
+    assert_eq!(land(4, bound(30), None).await.unwrap(), at(4, None));
 }
 
 pub async fn chunks_are_read_back(ground: &impl Ground) {

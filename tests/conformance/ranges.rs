@@ -2,7 +2,9 @@
 
 use crate::ground::{Ground, Pair, Spec, int, rows, text};
 use std::collections::HashSet;
-use tidegate::db::{View, canon};
+use std::sync::Arc;
+use tidegate::db::{Landing, View, canon};
+use tidegate::domain::bulk::Bulk;
 use tidegate::domain::fault::Kind;
 use tidegate::domain::id::TableId;
 use tidegate::domain::key::{Bound, Collation, Key, Pick, Range};
@@ -262,14 +264,17 @@ pub async fn a_cut_near_the_end_is_one_like_any_other(ground: &impl Ground) {
 
 pub async fn chunks_end_where_the_next_begins(ground: &impl Ground) {
     let pair = filled(ground).await;
+    let writer = pair.install().await;
     let mut view = pair.view(Side::Source).await;
+    let sizes = [(1, u64::MAX), (7, u64::MAX), (7, 300), (100_000, 5_000)];
     for id in ids() {
         let all = rows(&mut *view, id).await;
-        for (most, budget) in [(1, u64::MAX), (7, u64::MAX), (7, 300), (100_000, 5_000)] {
-            let (mut joined, mut after) = (Vec::new(), None);
+        let keys: Vec<Key> = all.iter().map(|row| pair.key(id, row)).collect();
+        for ((most, budget), sealed) in sizes.into_iter().flat_map(|s| [(s, false), (s, true)]) {
+            let (mut joined, mut found, mut after) = (Vec::new(), Vec::new(), None);
             loop {
                 let read = view
-                    .chunk(id, after.as_ref(), Rows(most), Bytes(budget))
+                    .chunk(id, after.as_ref(), Rows(most), Bytes(budget), sealed)
                     .await;
                 let read = match read {
                     Err(fault) if fault.code == "READ-ENDED" => {
@@ -280,22 +285,41 @@ pub async fn chunks_end_where_the_next_begins(ground: &impl Ground) {
                 };
                 assert!(!read.rows.is_empty() && read.rows.len() as u64 <= most);
                 assert!(read.rows.bytes().0 <= budget || read.rows.len() == 1);
+                assert!(sealed || !read.rows.is_sealed());
                 if budget == u64::MAX {
                     let end = view.bound(id, after.as_ref(), Rows(most)).await.unwrap();
                     assert_eq!(read.cut, end);
                 }
-                joined.extend(read.rows.iter());
-                let Some(cut) = read.cut else { break };
+                let table = pair.table(id);
+                found.extend((0..read.rows.len()).map(|at| table.key_in(&read.rows, at).unwrap()));
                 let range = Range {
                     lo: after,
-                    hi: Some(cut.clone()),
+                    hi: read.cut.clone(),
                 };
                 let mut other = pair.view(Side::Source).await;
                 let within = other.rows(id, &Pick::Range(range), Bytes(u64::MAX)).await;
-                assert_eq!(within.unwrap().rows, read.rows);
-                after = Some(cut);
+                let within = within.unwrap().rows;
+                assert!(read.rows.is_sealed() || within == read.rows);
+                joined.extend(within.iter());
+                // They land as they came, again and again.
+                if let Bulk::Sealed(rows) = &read.rows {
+                    assert!(writer.takes_sealed(id, rows.types()).await.unwrap());
+                    assert!(!writer.takes_sealed(id, &[]).await.unwrap());
+                }
+                let landing = Landing {
+                    table: id,
+                    rows: Arc::new(read.rows),
+                    ..Landing::default()
+                };
+                writer.land(landing).await.settled().unwrap();
+                after = read.cut;
+                if after.is_none() {
+                    break;
+                }
             }
-            assert_eq!(joined, all);
+            assert_eq!((&joined, &found), (&all, &keys));
+            let landed = rows(&mut *pair.view(Side::Target).await, id).await;
+            assert_eq!(landed, all);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Two databases in memory, the lane's core between them, workers, and chance.
 
+use crate::sealed::{opened, sealed};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use tidegate::db::sim::{Base, Definition, Kind, Slack, Snapshot, Stmt};
@@ -232,6 +233,7 @@ impl World {
             batch: Bytes(*rng.choice(&[1, 1_000, 1 << 20]).unwrap_or(&0)),
             watch: Bytes(*rng.choice(&[500, 1 << 20]).unwrap_or(&0)),
             delivers_before_visible: setting.kind != Kind::DirtyKeys,
+            beside: *rng.choice(&[1, 2, usize::MAX]).unwrap_or(&1),
             weaken: setting.weaken,
         };
         let workers = (0..rng.usize(1..=3)).map(|_| Worker::Idle).collect();
@@ -444,7 +446,7 @@ impl World {
             Act::Apply(batch, _) => self.target.apply(*token, batch),
             Act::Land(_, landing) => self
                 .target
-                .land(*token, landing)
+                .land(*token, &opened(landing))
                 .map(|_| Applied::default()),
         };
         let stale = *token != self.token;
@@ -576,11 +578,16 @@ impl World {
                     Job::Chunk(chunk, range) => (chunk.table, Pick::Range(range), Some(chunk)),
                     Job::Keys(table, keys) => (table, Pick::Keys(keys), None),
                 };
+                let rows = view.rows(table, &pick).iter().collect();
+                let rows = match chunk {
+                    Some(_) if self.rng.bool() => sealed(&rows),
+                    _ => rows,
+                };
                 self.core.read(
                     ticket,
                     ChunkRead {
                         table,
-                        rows: view.rows(table, &pick).iter().collect(),
+                        rows,
                         seen: view.seen,
                         barrier,
                         pick,

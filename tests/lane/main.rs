@@ -149,6 +149,36 @@ async fn what_is_held_in_memory_is_bounded_and_what_reads_never_see_is_not_kept_
     stand.assert_equal();
 }
 
+/// What is kept for a read that has begun can only be let go once the stream has passed that read: a transaction that outgrows
+/// the budget must not keep the stream from getting there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_larger_than_the_budget_does_not_stop_a_read_that_waits_for_the_stream() {
+    let options = Options {
+        budget: Bytes(2_000),
+        ..Options::default()
+    };
+    let stand = Stand::new(Kind::Snapshots, 50, options).await;
+    let intent = stand.lane.begin().await.unwrap();
+    let mut view = stand.site.source.view(&stand.site.plan).await.unwrap();
+    let all: Vec<Stmt> = (0..50).map(|id| update(id, 1_000 + id)).collect();
+    stand.source.commit(&all).unwrap();
+    within(stand.drained()).await;
+    // Its marker lies behind the transaction.
+    let barrier = view.barrier().await.unwrap();
+    let pick = Pick::Range(Range::default());
+    let read = ChunkRead {
+        table: T,
+        rows: view.rows(T, &pick, Bytes(u64::MAX)).await.unwrap().rows,
+        seen: view.seen().clone(),
+        barrier,
+        pick,
+        chunk: Some(ChunkId { table: T, no: 0 }),
+        keep_before: false,
+    };
+    within(stand.lane.land(intent, read)).await.unwrap();
+    stand.assert_equal();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_does_not_fit_is_told_with_its_constraint_and_tried_again() {
     let mut stand = Stand::new(Kind::Snapshots, 10, Options::default()).await;

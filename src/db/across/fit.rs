@@ -129,11 +129,11 @@ pub fn fits<'a>(
     };
     if let Some((table, rows)) = rows {
         let keyed = keyed(table);
-        let cells = rows.packed();
+        let cells = rows.packed()?;
         for at in 0..rows.len() {
             for (n, (column, cell)) in table.columns.iter().zip(cells.cells(at)).enumerate() {
                 if let Some(misfit) = misfit(to, column, keyed(n), cell) {
-                    let key = table.key_in(rows, at).to_string();
+                    let key = table.key_of(&cells.row(at)).to_string();
                     return Err(parked(to, table, column, &key, misfit));
                 }
             }

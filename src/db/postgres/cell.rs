@@ -4,7 +4,7 @@
 //! else stays the text the server writes, which it reads back as the same value. Two texts of one type are the same only if
 //! the values are: `1.0` and `1.00`, `1 mon` and `30 days` stay apart.
 
-use crate::domain::bulk::LineForm;
+use crate::domain::bulk::{LineForm, Seal};
 use crate::domain::packed::{Cell, Packed};
 use crate::domain::plan::Side;
 use crate::domain::table::Column;
@@ -190,6 +190,141 @@ impl LineForm for CopyText {
     fn write(&self, row: &[Value], out: &mut Vec<u8>) {
         copy_line(row.iter().map(Cell::from), out, &mut Vec::new());
     }
+}
+
+/// COPY's binary form (<https://www.postgresql.org/docs/current/sql-copy.html>): what stands before the rows and behind them.
+pub(super) const BINARY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const BINARY_END: &[u8] = &[0xff, 0xff];
+
+/// Types whose binary form is the same on every server, whatever its version and its catalog: no number of another type in it.
+const PORTABLE: [&str; 24] = [
+    "smallint",
+    "integer",
+    "bigint",
+    "oid",
+    "real",
+    "double precision",
+    "numeric",
+    "boolean",
+    "text",
+    "character varying",
+    "bpchar",
+    "bytea",
+    "uuid",
+    "date",
+    "timestamp without time zone",
+    "timestamp with time zone",
+    "time without time zone",
+    "time with time zone",
+    "interval",
+    "json",
+    "jsonb",
+    "inet",
+    "cidr",
+    "macaddr",
+];
+
+/// COPY's binary form: which of the cells are the key's, and what of.
+pub(super) struct CopyBinary {
+    types: Vec<String>,
+    key: Vec<usize>,
+}
+
+impl CopyBinary {
+    /// For these types; none where one of them is not the same everywhere, or a key of them can't be told.
+    pub(super) fn of(types: Vec<String>, key: &[usize]) -> Option<Self> {
+        let portable = types.iter().all(|of| PORTABLE.contains(&of.as_str()));
+        let told = key.iter().all(|at| {
+            let of = types.get(*at).map(String::as_str);
+            of.is_some_and(|of| binary_key(of, &[0; 16]).is_some())
+        });
+        (portable && told).then(|| Self {
+            types,
+            key: key.into(),
+        })
+    }
+
+    /// Whether this is one row with all of its cells, and nothing else.
+    pub(super) fn is_row(&self, row: &[u8]) -> bool {
+        let mut cells = Cells::of(row);
+        cells.left == self.types.len()
+            && cells.by_ref().count() == self.types.len()
+            && cells.rest.is_empty()
+    }
+}
+
+impl Seal for CopyBinary {
+    fn key(&self, row: &[u8]) -> Option<Vec<Value>> {
+        self.key
+            .iter()
+            .map(|at| binary_key(&self.types[*at], Cells::of(row).nth(*at)??))
+            .collect()
+    }
+
+    fn types(&self) -> &[String] {
+        &self.types
+    }
+}
+
+/// The cells of a row in COPY's binary form; ends early where there is less than it says.
+struct Cells<'a> {
+    left: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Cells<'a> {
+    fn of(row: &'a [u8]) -> Self {
+        match row.split_first_chunk::<2>() {
+            Some((count, rest)) => Self {
+                left: usize::try_from(i16::from_be_bytes(*count)).unwrap_or_default(),
+                rest,
+            },
+            None => Self { left: 0, rest: row },
+        }
+    }
+}
+
+impl<'a> Iterator for Cells<'a> {
+    /// None: NULL.
+    type Item = Option<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let (length, rest) = self.rest.split_first_chunk::<4>()?;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            self.rest = rest;
+            return Some(None);
+        };
+        let (cell, rest) = rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(Some(cell))
+    }
+}
+
+/// The value that a key's cell has in its text form too.
+fn binary_key(of: &str, cell: &[u8]) -> Option<Value> {
+    fn whole<const N: usize>(cell: &[u8]) -> Option<[u8; N]> {
+        cell.get(..N)?.try_into().ok()
+    }
+    Some(match of {
+        "smallint" => Value::Integer(i16::from_be_bytes(whole(cell)?).into()),
+        "integer" => Value::Integer(i32::from_be_bytes(whole(cell)?).into()),
+        "oid" => Value::Integer(u32::from_be_bytes(whole(cell)?).into()),
+        "bigint" => Value::Integer(i64::from_be_bytes(whole(cell)?)),
+        "text" | "character varying" => Value::Text(cell.into()),
+        "uuid" => {
+            let digits = format!("{:032x}", u128::from_be_bytes(whole(cell)?));
+            let parts = [
+                &digits[..8],
+                &digits[8..12],
+                &digits[12..16],
+                &digits[16..20],
+                &digits[20..],
+            ];
+            Value::text(&parts.join("-"))
+        }
+        _ => return None,
+    })
 }
 
 /// Writes one row as a line of COPY's text form.

@@ -11,7 +11,8 @@ use super::rows;
 use super::sql::{TableSql, Tables};
 use super::transact::{Broke, savepoint, settled};
 use crate::db::{Landed, Landing};
-use crate::domain::fault::Result;
+use crate::domain::bulk::Bulk;
+use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::key::Key;
 use crate::domain::value::Row;
 use std::collections::HashMap;
@@ -27,6 +28,15 @@ pub(super) async fn land(
 ) -> Result<Landed> {
     let sql = &*tables.get(session, landing.table).await?;
     let doing = format!("land rows of {}", sql.table().source);
+    if let Bulk::Sealed(rows) = &*landing.rows
+        && rows.types() != sql.types()
+    {
+        let what = format!(
+            "the types of {} are not those of its source any more",
+            sql.table().target
+        );
+        return Err(Fault::new(Kind::Blocked, what).code("SCHEMA-DIFFERS"));
+    }
     match whole(session, sql, landing).await {
         Ok(landed) => {
             if let Some(mark) = &landing.mark {
@@ -135,7 +145,7 @@ async fn before(
     landing: &Landing,
 ) -> Result<Vec<(Key, Option<Row>)>, Broke> {
     let table = sql.table();
-    let put = (0..landing.rows.len()).map(|at| table.key_in(&landing.rows, at));
+    let put = (0..landing.rows.len()).filter_map(|at| table.key_in(&landing.rows, at));
     let keys: Vec<Key> = landing.gone.iter().cloned().chain(put).collect();
     let mut there: HashMap<Key, Row> = rows::read(session, sql, &keys).await?;
     Ok(keys

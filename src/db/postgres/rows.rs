@@ -69,7 +69,14 @@ pub(super) async fn copy_in(
 ) -> Result<(), Broke> {
     let mut copy = session
         .conn()?
-        .copy_in_raw(&format!("COPY {table} ({columns}) FROM STDIN"))
+        .copy_in_raw(&format!(
+            "COPY {table} ({columns}) FROM STDIN{}",
+            if rows.is_sealed() {
+                " (FORMAT binary)"
+            } else {
+                ""
+            }
+        ))
         .await?;
     match rows {
         // As the source wrote them.
@@ -77,6 +84,13 @@ pub(super) async fn copy_in(
             for piece in lines.as_bytes().chunks(PIECE) {
                 copy.send(piece).await?;
             }
+        }
+        Bulk::Sealed(rows) => {
+            copy.send(cell::BINARY_HEAD).await?;
+            for piece in rows.as_bytes().chunks(PIECE) {
+                copy.send(piece).await?;
+            }
+            copy.send(cell::BINARY_END).await?;
         }
         Bulk::Packed(rows) => {
             let (mut piece, mut scratch) = (Vec::with_capacity(PIECE + 4096), Vec::new());

@@ -3,7 +3,7 @@
 //! Values are written as text and cast to the column's type without its length: a cast to `varchar(3)` would cut what an
 //! assignment refuses. Ranges are row comparisons, which an index on the key serves.
 
-use super::cell::{self, CopyText, Form};
+use super::cell::{self, CopyBinary, CopyText, Form};
 use super::connect::Session;
 use super::names::{literal, qualified, quote};
 use super::place::OrFault;
@@ -187,6 +187,20 @@ impl TableSql {
         alike.then(|| Arc::new(CopyText(self.forms())) as Arc<dyn LineForm>)
     }
 
+    /// The binary form in which rows go on to the target without being looked into; none, where they can't.
+    pub(super) fn seal(&self) -> Option<CopyBinary> {
+        let alike = self.plan.source.engine == self.plan.target.engine;
+        alike.then(|| CopyBinary::of(self.types(), &self.key))?
+    }
+
+    /// The columns' types, without their lengths.
+    pub(super) fn types(&self) -> Vec<String> {
+        self.columns
+            .iter()
+            .map(|column| column.cast.clone())
+            .collect()
+    }
+
     /// `"a", "b"`.
     pub(super) fn column_list(&self) -> String {
         let names: Vec<_> = self
@@ -278,16 +292,17 @@ impl TableSql {
     }
 
     /// COPY of a range's rows in key order; of the first `most` of them and the one behind those.
-    pub(super) fn copy_next(&self, range: &Range, most: Option<Rows>) -> String {
+    pub(super) fn copy_next(&self, range: &Range, most: Option<Rows>, binary: bool) -> String {
         let limit = most.map_or_else(String::new, |most| {
             format!(" LIMIT {}", most.0.saturating_add(1))
         });
         format!(
-            "COPY (SELECT {} FROM {} WHERE {} ORDER BY {}{limit}) TO STDOUT",
+            "COPY (SELECT {} FROM {} WHERE {} ORDER BY {}{limit}) TO STDOUT{}",
             self.column_list(),
             self.from,
             self.within(&self.key_tuple(), range),
             self.order(),
+            if binary { " (FORMAT binary)" } else { "" },
         )
     }
 

@@ -1,6 +1,6 @@
 //! One read transaction: a snapshot, and what it has seen.
 
-use super::cell::{self, Form};
+use super::cell::{self, CopyBinary, Form};
 use super::connect::{Server, Session};
 use super::ledger;
 use super::names::{MARKER, literal};
@@ -8,13 +8,13 @@ use super::place::{OrFault, state};
 use super::sql::Tables;
 use crate::db::canon::RowHasher;
 use crate::db::{Read, ResultSet, View, refused};
-use crate::domain::bulk::{Bulk, Lines};
+use crate::domain::bulk::{Bulk, Lines, Seal, Sealed};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{Nonce, TableId};
 use crate::domain::key::{Bound, Key, Pick, Range};
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::{Bytes, Rows, Span};
-use crate::domain::value::Value;
+use crate::domain::value::{Row, Value};
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -130,9 +130,20 @@ impl PgView {
         })
     }
 
-    /// Runs a COPY and hands over its lines, until told to break; says whether it was.
+    /// Runs a COPY in text form and hands over its lines, until told to break; says whether it was.
     async fn copy(
         &mut self,
+        sql: &str,
+        doing: &str,
+        line: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
+    ) -> Result<bool> {
+        self.copy_as(None, sql, doing, line).await
+    }
+
+    /// Runs a COPY, in binary form where that is given, and hands over its rows.
+    async fn copy_as(
+        &mut self,
+        binary: Option<&CopyBinary>,
         sql: &str,
         doing: &str,
         mut line: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
@@ -150,8 +161,9 @@ impl PgView {
                 .copy_out_raw(sql)
                 .await
                 .or_fault(&place, doing)?;
-            // The server sends a line in one piece; one that came in several is put together again.
+            // The server sends a row in one piece; a line that came in several is put together again.
             let mut part: Vec<u8> = Vec::new();
+            let mut head = binary.is_some();
             while let Some(piece) = lines.next().await {
                 let piece = match piece {
                     Ok(piece) => piece,
@@ -163,13 +175,26 @@ impl PgView {
                 if cut {
                     continue;
                 }
-                let whole = piece.ends_with(b"\n");
+                let mut piece = &piece[..];
+                if std::mem::take(&mut head) {
+                    piece = piece.strip_prefix(cell::BINARY_HEAD).unwrap_or(piece);
+                }
+                if let Some(form) = binary {
+                    if piece == cell::BINARY_END {
+                        continue;
+                    }
+                    if !form.is_row(piece) {
+                        let what = format!("a row in binary form is not one: {place}");
+                        return Err(Fault::new(Kind::Own, what));
+                    }
+                }
+                let whole = binary.is_some() || piece.ends_with(b"\n");
                 if !part.is_empty() || !whole {
-                    part.extend_from_slice(&piece);
+                    part.extend_from_slice(piece);
                 }
                 if whole {
                     let flow = if part.is_empty() {
-                        line(&piece)
+                        line(piece)
                     } else {
                         line(&part)
                     };
@@ -217,38 +242,37 @@ impl PgView {
         let tables = Arc::clone(&self.tables);
         let sql = tables.get(self.session()?, table).await?;
         let sqls: Vec<_> = match pick {
-            Pick::Range(range) => vec![sql.copy_next(range, most)],
+            Pick::Range(range) => vec![sql.copy_next(range, most, false)],
             Pick::Keys(keys) => keys.chunks(KEYS).map(|keys| sql.copy_keys(keys)).collect(),
         };
         let (forms, doing) = (sql.forms(), format!("read rows of {}", sql.table().source));
-        let mut read = Read::default();
-        if let Some(form) = sql.passes_on() {
-            read.rows = Bulk::Lines(match pick {
-                Pick::Range(_) => Lines::for_chunk(form),
-                Pick::Keys(_) => Lines::new(form),
-            });
-        }
+        let mut rows = match (sql.passes_on(), pick) {
+            (None, _) => Bulk::default(),
+            (Some(form), Pick::Range(_)) => Bulk::Lines(Lines::for_chunk(form)),
+            (Some(form), Pick::Keys(_)) => Bulk::Lines(Lines::new(form)),
+        };
+        let mut end = None;
         let mut scratch = Vec::new();
         for copy in sqls {
-            let rows = &mut read.rows;
             let mut cut = None;
             self.copy(&copy, &doing, |line| {
-                match rows {
+                match &mut rows {
                     Bulk::Lines(lines) => lines.push(line),
                     Bulk::Packed(rows) => cell::pack(rows, line, &forms, &mut scratch),
+                    Bulk::Sealed(rows) => rows.push(line),
                 }
                 // The one behind the last: the server sends no more.
                 if most.is_some_and(|most| rows.len() as u64 > most.0) {
-                    cut = rows.pop();
+                    cut = last(&mut rows);
                 } else if rows.len() > 1 && rows.bytes() > budget {
-                    cut = rows.pop();
+                    cut = last(&mut rows);
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
             })
             .await?;
             if let Some(row) = cut {
-                read.cut = Some(match pick {
+                end = Some(match pick {
                     Pick::Range(_) => sql.table().bound_of(&row),
                     // Keys are told apart as they were asked for.
                     Pick::Keys(_) => Bound(sql.table().key_of(&row).parts().into()),
@@ -256,7 +280,59 @@ impl PgView {
                 break;
             }
         }
-        Ok(read)
+        Ok(Read { rows, cut: end })
+    }
+
+    /// The next rows, not looked into; none where the table's rows can't go so.
+    async fn read_sealed(
+        &mut self,
+        table: TableId,
+        range: &Range,
+        most: Rows,
+        budget: Bytes,
+    ) -> Result<Option<Read>> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let Some(form) = sql.seal().map(Arc::new) else {
+            return Ok(None);
+        };
+        let doing = format!("read rows of {}", sql.table().source);
+        let mut rows = Sealed::for_chunk(Arc::clone(&form) as Arc<dyn Seal>);
+        let (mut read, mut bytes, mut cut) = (0, 0, None);
+        let copy = sql.copy_next(range, Some(most), true);
+        self.copy_as(Some(&form), &copy, &doing, |row| {
+            let size = (row.len() + size_of::<usize>()) as u64;
+            let full = bytes + size > budget.0 && read > 0;
+            if full || read == most.0 {
+                cut = Some(form.key(row));
+                return match full && read < most.0 {
+                    true => ControlFlow::Break(()),
+                    // The one behind the last: the server sends no more.
+                    false => ControlFlow::Continue(()),
+                };
+            }
+            rows.push(row);
+            (read, bytes) = (read + 1, bytes + size);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(match cut {
+            // Where the chunk ends can't be told.
+            Some(None) => None,
+            cut => Some(Read {
+                rows: Bulk::Sealed(rows),
+                cut: cut.flatten().map(|key| Bound(key.into())),
+            }),
+        })
+    }
+}
+
+/// Takes the last row away again.
+fn last(rows: &mut Bulk) -> Option<Row> {
+    match rows {
+        Bulk::Packed(rows) => rows.pop(),
+        Bulk::Lines(lines) => lines.pop(),
+        Bulk::Sealed(_) => None,
     }
 }
 
@@ -341,12 +417,17 @@ impl View for PgView {
         after: Option<&Bound>,
         rows: Rows,
         budget: Bytes,
+        sealed: bool,
     ) -> Result<Read> {
-        let pick = Pick::Range(Range {
+        let range = Range {
             lo: after.cloned(),
             hi: None,
-        });
-        self.read(table, &pick, Some(rows), budget).await
+        };
+        if sealed && let Some(read) = self.read_sealed(table, &range, rows, budget).await? {
+            return Ok(read);
+        }
+        self.read(table, &Pick::Range(range), Some(rows), budget)
+            .await
     }
 
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>> {
@@ -394,7 +475,7 @@ impl View for PgView {
             .unwrap_or_default();
         let (mut hasher, mut scratch) = (RowHasher::new(), Vec::new());
         let mut hashes = Vec::new();
-        self.copy(&sql.copy_next(range, None), &doing, |line| {
+        self.copy(&sql.copy_next(range, None, false), &doing, |line| {
             let mut key = vec![Value::Null; sql.key.len()];
             for (at, text) in cell::copied(line).enumerate() {
                 if let (Some(part), Some(text)) = (sql.key.iter().position(|k| *k == at), text) {

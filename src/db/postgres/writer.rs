@@ -117,6 +117,13 @@ impl Writer for PgWriter {
         end(session, doing, done).await
     }
 
+    async fn takes_sealed(&self, table: TableId, types: &[String]) -> Result<bool> {
+        let mut session = writing(&self.server).await?;
+        let sql = self.tables.get(&mut session, table).await?;
+        session.rest();
+        Ok(sql.types() == types)
+    }
+
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         let doing = "apply changes";
         if let Err(fault) = fits(&self.tables.plan, None, &batch.net) {

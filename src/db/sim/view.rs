@@ -9,6 +9,7 @@ use crate::db::{Read, ResultSet, View};
 use crate::domain::fault::{Fault, Kind as FaultKind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::packed::Packed;
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::{Bytes, Rows};
 use crate::domain::value::Value;
@@ -79,16 +80,19 @@ impl View for SimView {
     async fn rows(&mut self, table: TableId, pick: &Pick, budget: Bytes) -> Result<Read> {
         tokio::task::yield_now().await;
         let stored = self.table(table)?;
-        let mut read = Read::default();
+        let (mut rows, mut cut) = (Packed::default(), None);
         for row in stored.pick(pick) {
-            read.rows.push(row);
-            if read.rows.len() > 1 && read.rows.bytes() > budget {
-                read.rows.pop();
-                read.cut = Some(stored.definition.table.bound_of(row));
+            rows.push(row);
+            if rows.len() > 1 && rows.bytes() > budget {
+                rows.pop();
+                cut = Some(stored.definition.table.bound_of(row));
                 break;
             }
         }
-        Ok(read)
+        Ok(Read {
+            rows: rows.into(),
+            cut,
+        })
     }
 
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>> {

@@ -30,7 +30,7 @@ pub(super) fn land(
     let keep = landing.keep_before;
     let mut landed = Landed::default();
     take_out(conn, sql, &landing.gone, keep, &mut landed).or_fault(place, &doing)?;
-    let rows = &*landing.rows.packed();
+    let rows = &*landing.rows.packed()?;
     let put = savepoint(conn, |conn| insert_or_update(conn, sql, rows, keep))
         .or_else(|error| {
             if in_the_way(&error) {

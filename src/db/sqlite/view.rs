@@ -159,6 +159,7 @@ impl View for SqliteView {
         after: Option<&Bound>,
         rows: Rows,
         budget: Bytes,
+        _sealed: bool,
     ) -> Result<Read> {
         let range = Range {
             lo: after.cloned(),

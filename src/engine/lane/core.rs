@@ -26,6 +26,8 @@ pub struct Options {
     pub watch: Bytes,
     /// Whether the stream may deliver a transaction before a read can see it (`Abilities::delivers_before_visible`).
     pub delivers_before_visible: bool,
+    /// Landings of one table at once.
+    pub beside: usize,
     /// For tests only.
     pub weaken: Weaken,
 }
@@ -37,6 +39,7 @@ impl Default for Options {
             batch: Bytes(4 << 20),
             watch: Bytes(16 << 20),
             delivers_before_visible: true,
+            beside: usize::MAX,
             weaken: Weaken::None,
         }
     }
@@ -54,6 +57,8 @@ pub enum Weaken {
     NoFold,
     /// Landing does not wait until the stream is applied up to the fold.
     LandEarly,
+    /// Sealed rows that a change touched land all the same.
+    Spoilt,
     /// The fold stops at the marker although the rows came later and the stream was applied past it meanwhile.
     PastMarker,
     /// What was delivered before a read began is not kept for it.
@@ -201,6 +206,11 @@ impl LaneCore {
                     waiting.lay(&txn, table);
                 }
             }
+            let heed = self.options.weaken != Weaken::Spoilt;
+            let spoilt = |stage: &Stage| matches!(stage, Stage::Waiting(w) if heed && w.spoilt());
+            let spoilt = self.reads.stages.extract_if(.., |_, stage| spoilt(stage));
+            self.outbox
+                .extend(spoilt.map(|(ticket, _)| Action::Again(ticket)));
             let ahead = self.options.delivers_before_visible
                 && self.options.weaken != Weaken::ForgetUnproven;
             if ahead || self.reads.oldest_begin().is_some() {
@@ -264,6 +274,11 @@ impl LaneCore {
                     waiting.lay(txn, table);
                 }
             }
+            if waiting.spoilt() && self.options.weaken != Weaken::Spoilt {
+                self.outbox.push_back(Action::Again(ticket));
+                self.prune();
+                return;
+            }
             let stage = match passed {
                 Some(_) => Stage::Folded(Box::new(waiting.finish(self.queue.delivered(), table))),
                 None => Stage::Waiting(Box::new(waiting)),
@@ -319,11 +334,25 @@ impl LaneCore {
 
     fn next_landing(&mut self) -> Option<Action> {
         let early = self.options.weaken == Weaken::LandEarly;
+        let mut landing: BTreeMap<TableId, usize> = BTreeMap::new();
+        for stage in self.reads.stages.values() {
+            if let Stage::Folded(held) = stage
+                && held.landing
+            {
+                *landing.entry(held.table).or_default() += 1;
+            }
+        }
         self.reads.stages.iter_mut().find_map(|(ticket, stage)| {
             let Stage::Folded(held) = stage else {
                 return None;
             };
             if held.landing || !(early || self.queue.applied_through(held.at)) {
+                return None;
+            }
+            if landing
+                .get(&held.table)
+                .is_some_and(|n| *n >= self.options.beside)
+            {
                 return None;
             }
             held.landing = true;

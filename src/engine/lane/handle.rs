@@ -155,6 +155,11 @@ impl LaneHandle {
         self.writer.land(landing).await.settled()
     }
 
+    /// Whether rows of these types may land in a table without being looked into.
+    pub async fn takes_sealed(&self, table: TableId, types: &[String]) -> Result<bool> {
+        self.writer.takes_sealed(table, types).await
+    }
+
     /// The landed chunks of a table from a number on, as the ledger has them.
     pub async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>> {
         self.writer.landed(table, from).await

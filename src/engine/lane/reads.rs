@@ -49,7 +49,8 @@ pub(super) struct Held {
     gone: Vec<Key>,
     mark: Option<ChunkMark>,
     keep_before: bool,
-    keys: Option<HashSet<Key>>,
+    /// Gathered at the first change of its table; none inside where one of them can't be told.
+    keys: Option<Option<HashSet<Key>>>,
 }
 
 impl Held {
@@ -63,9 +64,13 @@ impl Held {
         let (rows, gone) = (&self.rows, &self.gone);
         let keys = self.keys.get_or_insert_with(|| {
             let there = (0..rows.len()).map(|at| table.key_in(rows, at));
-            there.chain(gone.iter().cloned()).collect()
+            there.chain(gone.iter().cloned().map(Some)).collect()
         });
-        changes.any(|change| keys.contains(&change.key))
+        // A key that can't be told may be any.
+        changes.any(|change| match keys {
+            Some(keys) => keys.contains(&change.key),
+            None => true,
+        })
     }
 
     pub fn landing(&self) -> Landing {
@@ -113,6 +118,11 @@ impl Waiting {
                 self.fold.lay(table, &change.key, &change.image);
             }
         }
+    }
+
+    /// Whether the rows can't be used any more.
+    pub fn spoilt(&self) -> bool {
+        self.fold.spoilt()
     }
 
     pub fn finish(self, at: Index, table: &Table) -> Held {

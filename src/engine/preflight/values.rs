@@ -61,13 +61,13 @@ async fn look(
         if read.cut.is_some() {
             range.hi = read.cut;
         }
-        let cells = read.rows.packed();
+        let cells = read.rows.packed()?;
         for at in 0..cells.len() {
             for (n, (column, cell)) in table.columns.iter().zip(cells.cells(at)).enumerate() {
                 if let Some(misfit) = misfit(to, column, in_key(n), cell) {
                     let (count, _) = found
                         .entry((n, misfit))
-                        .or_insert_with(|| (0, table.key_in(&read.rows, at).to_string()));
+                        .or_insert_with(|| (0, table.key_of(&cells.row(at)).to_string()));
                     *count += 1;
                 }
             }
