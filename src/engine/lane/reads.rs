@@ -5,6 +5,7 @@ use super::queue::Index;
 use crate::db::{ChunkMark, Landing};
 use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Txn};
+use crate::domain::fault::Result;
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick};
 use crate::domain::position::{Barrier, Seen};
@@ -55,9 +56,7 @@ pub(super) struct Held {
 impl Held {
     /// Whether the transaction touches a row that is landing. The keys are only gathered when one comes along.
     pub fn touched_by(&mut self, txn: &Txn, table: &Table) -> bool {
-        let mine = |change: &&Change| change.table == self.table;
-        let mut changes = txn.changes.iter().filter(mine).peekable();
-        if changes.peek().is_none() {
+        if !txn.touches(self.table) {
             return false;
         }
         let (rows, gone) = (&self.rows, &self.gone);
@@ -65,7 +64,10 @@ impl Held {
             let there = (0..rows.len()).map(|at| table.key_in(rows, at));
             there.chain(gone.iter().cloned()).collect()
         });
-        changes.any(|change| keys.contains(&change.key))
+        let touches = |change: &Change| change.table == self.table && keys.contains(&change.key);
+        // What can't be read waits like what touches: that it can't be read will come out when it is applied.
+        txn.pieces()
+            .any(|piece| piece.map_or(true, |piece| piece.iter().any(touches)))
     }
 
     pub fn landing(&self) -> Landing {
@@ -104,15 +106,21 @@ impl Waiting {
     }
 
     /// Lays a delivered transaction over the rows, unless the view contains it.
-    pub fn lay(&mut self, txn: &Txn, table: &Table) {
-        if self.read.seen.sees(&txn.head) {
-            return;
+    ///
+    /// # Errors
+    /// A transaction that can't be read: the rows are of no use any more.
+    pub fn lay(&mut self, txn: &Txn, table: &Table) -> Result<()> {
+        if self.read.seen.sees(&txn.head) || !txn.touches(self.read.table) {
+            return Ok(());
         }
-        for change in &txn.changes {
-            if change.table == self.read.table {
-                self.fold.lay(table, &change.key, &change.image);
+        for piece in txn.pieces() {
+            for change in piece?.iter() {
+                if change.table == self.read.table {
+                    self.fold.lay(table, &change.key, &change.image);
+                }
             }
         }
+        Ok(())
     }
 
     pub fn finish(self, at: Index, table: &Table) -> Held {
