@@ -2,19 +2,20 @@
 
 use crate::config::url::Url;
 use crate::db::Endpoint;
+use crate::db::spill::Spill;
 use crate::db::{postgres, sqlite};
 use crate::domain::fault::Result;
 use crate::domain::plan::Side;
 use std::sync::Arc;
 
-/// The adapter for a URL, as one side of a migration. Writes nothing.
+/// The adapter for a URL, as one side of a migration. Writes nothing. `spill`: where it keeps large transactions aside.
 ///
 /// # Errors
 /// A source that isn't there, or a database that can't be read.
-pub async fn open(url: &Url, side: Side) -> Result<Arc<dyn Endpoint>> {
+pub async fn open(url: &Url, side: Side, spill: Spill) -> Result<Arc<dyn Endpoint>> {
     match url {
-        Url::Sqlite(path) => sqlite::open(path, side).await,
-        Url::Postgres(url) => postgres::open(url.expose(), side).await,
+        Url::Sqlite(path) => sqlite::open_with(path, side, spill).await,
+        Url::Postgres(url) => postgres::open_with(url.expose(), side, spill).await,
     }
 }
 

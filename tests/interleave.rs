@@ -56,6 +56,28 @@ fn the_rule_holds_second_half() {
     sound(1, 2);
 }
 
+/// The same with transactions that have outgrown memory: all of them, or those of more than a change or two.
+#[test]
+fn the_rule_holds_for_what_is_kept_aside() {
+    let plan = plan();
+    let mut sum = Tally::default();
+    let some = seeds() / 5;
+    for seed in 0..some {
+        let setting = Setting {
+            aside: Some([0, 400][(seed % 2) as usize]),
+            ..Setting::sound(KINDS[(seed / 2 % 3) as usize])
+        };
+        let mut world = World::new(seed, setting, &plan);
+        if let Err(broken) = world.run() {
+            panic!("seed {seed} ({setting:?}): {broken}");
+        }
+        sum.add(&world.tally);
+    }
+    assert!(sum.large > some * 5 && sum.landed > some * 4, "{sum:?}");
+    assert!(sum.held > some / 10 && sum.crashes > some / 10, "{sum:?}");
+    assert!(sum.lost_replies > some / 10, "{sum:?}");
+}
+
 /// How many seeds it takes until the weakened rule is caught.
 fn caught_after(setting: Setting) -> Option<u64> {
     let plan = plan();
@@ -106,6 +128,30 @@ fn forgetting_what_no_view_was_shown_to_see_fails() {
 #[test]
 fn forgetting_on_proof_while_an_older_view_is_read_fails() {
     must_fail(Weaken::ForgetOnProof, &KINDS);
+}
+
+#[test]
+fn not_folding_what_is_kept_aside_fails() {
+    for kind in KINDS {
+        let setting = Setting {
+            weaken: Weaken::NoOverflowFold,
+            aside: Some(0),
+            ..Setting::sound(kind)
+        };
+        assert!(caught_after(setting).is_some(), "{kind:?}");
+    }
+}
+
+#[test]
+fn committing_a_large_transaction_piece_by_piece_fails() {
+    for kind in KINDS {
+        let setting = Setting {
+            aside: Some(0),
+            piecemeal: true,
+            ..Setting::sound(kind)
+        };
+        assert!(caught_after(setting).is_some(), "{kind:?}");
+    }
 }
 
 #[test]

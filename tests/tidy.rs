@@ -24,7 +24,8 @@ const LAYERS: &[Unit] = &[
     // L1
     unit("state", &["domain"]),
     // L2: the traits and each adapter know the language only; the journal and the databases do not know each other.
-    unit("db", &["domain"]),
+    // What a piece of a large transaction comes to is asked by every adapter.
+    unit("db", &["domain", "state::stream"]),
     unit("db::sqlite", &["domain", "db"]),
     unit("db::postgres", &["domain", "db"]),
     unit("db::sim", &["domain", "db"]),

@@ -1,6 +1,7 @@
 //! Both ends of what a command is about: opened, told apart, looked at.
 
 use crate::config::url::Url;
+use crate::db::spill::Spill;
 use crate::db::{Endpoint, IDENTITY, Survey};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
@@ -29,9 +30,17 @@ impl Ends {
     /// # Errors
     /// The same database twice, or one that can't be read.
     pub async fn open(from: Url, to: Url) -> Result<Self> {
+        Self::open_with(from, to, Spill::default()).await
+    }
+
+    /// The same with a place for large transactions.
+    ///
+    /// # Errors
+    /// As for [`Ends::open`].
+    pub async fn open_with(from: Url, to: Url, spill: Spill) -> Result<Self> {
         different(&from, &to)?;
-        let source = wiring::open(&from, Side::Source).await?;
-        let target = wiring::open(&to, Side::Target).await?;
+        let source = wiring::open(&from, Side::Source, spill.clone()).await?;
+        let target = wiring::open(&to, Side::Target, spill).await?;
         let (ours, theirs) = tokio::try_join!(source.survey(), target.survey())?;
         apart((&from, &ours), (&to, &theirs))?;
         Ok(Self {

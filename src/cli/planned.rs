@@ -4,6 +4,7 @@ use super::ends::Ends;
 use super::world::World;
 use crate::config;
 use crate::config::meant::Config;
+use crate::db::spill::Spill;
 use crate::domain::fault::Result;
 use crate::domain::plan::Plan;
 use crate::journal::paths::StateDir;
@@ -31,7 +32,8 @@ pub struct Planned {
 pub async fn load(file: &Path, world: &World) -> Result<Planned> {
     let config = config::load(file, &|name| std::env::var(name).ok())?;
     let state = StateDir::new(world.state_root(config.state_dir.as_deref())?, &config.name);
-    let ends = Ends::open(config.source.clone(), config.target.clone()).await?;
+    let spill = Spill::into_folder(state.path());
+    let ends = Ends::open_with(config.source.clone(), config.target.clone(), spill).await?;
     let plan = config::plan::resolve(&config, &ends.ours, &ends.theirs)?;
     let hash = config::plan::hash(&plan)?;
     Ok(Planned {

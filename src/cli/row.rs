@@ -3,7 +3,7 @@
 use super::world::{Exit, World};
 use super::{known, planned, verbs};
 use crate::db::{Endpoint, View};
-use crate::domain::change::Item;
+use crate::domain::change::{Change, Item};
 use crate::domain::event::{Body, Fact};
 use crate::domain::fault::Result;
 use crate::domain::id::{ChunkId, Seq, TableId};
@@ -140,12 +140,11 @@ async fn on_its_way(
     loop {
         match feed.next().await? {
             Item::Txn(txn) => {
-                if txn
-                    .changes
-                    .iter()
-                    .any(|change| (change.table, &change.key) == row)
-                {
-                    return Ok(true);
+                for piece in txn.pieces() {
+                    let ours = |change: &Change| (change.table, &change.key) == row;
+                    if piece?.iter().any(ours) {
+                        return Ok(true);
+                    }
                 }
                 if txn.head.position >= head {
                     return Ok(false);

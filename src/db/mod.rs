@@ -8,9 +8,11 @@
 
 pub mod across;
 pub mod canon;
+mod pieces;
 pub mod postgres;
 mod refused;
 pub mod sim;
+pub mod spill;
 pub mod sqlite;
 
 use crate::domain::bulk::Bulk;
@@ -26,6 +28,7 @@ use crate::domain::unit::{Bytes, Rows, Span};
 use crate::domain::value::{Row, Value};
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What an engine can do, as data.
@@ -305,6 +308,8 @@ pub struct Landed {
 }
 
 /// Changes to apply, in one transaction with the ledger's new position.
+///
+/// A transaction that has outgrown memory is a batch of its own: it is the only one in `log`, and `net` is empty.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Net effect, at most one for each key: applied set-wise in a savepoint.
@@ -315,12 +320,28 @@ pub struct Batch {
     pub upto: Position,
 }
 
+impl Batch {
+    /// The transaction that has outgrown memory, where this is one.
+    pub fn overflowed(&self) -> Option<&Txn> {
+        let mut log = self.log.iter().map(AsRef::as_ref);
+        log.find(|txn: &&Txn| txn.overflow.is_some())
+    }
+
+    /// The tables that it changes.
+    pub fn tables(&self) -> BTreeSet<TableId> {
+        let beyond = self.overflowed().map(Txn::tables).unwrap_or_default();
+        let net = self.net.iter().map(|change| change.table);
+        net.chain(beyond).collect()
+    }
+}
+
 /// What applying did.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Applied {
     /// Rows written or removed.
     pub changed: u64,
-    /// Updates that found no row. Normal in a range that has not landed; drift in one that has.
+    /// Updates that found no row, of a large transaction the first of them. Normal in a range that has not landed; drift in one
+    /// that has.
     pub missed: Vec<(TableId, Key)>,
 }
 

@@ -1,10 +1,15 @@
 //! What a change stream delivers.
 
+use super::fault::Result;
 use super::id::{Nonce, TableId};
 use super::key::Key;
 use super::position::{Head, Position};
 use super::value::{Row, Value, row_weight};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
 /// What became of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,21 +59,101 @@ impl Change {
     }
 }
 
+/// Changes of a transaction that has outgrown memory, kept elsewhere until nobody needs them any more.
+pub trait Overflow: fmt::Debug + Send + Sync {
+    /// How many changes these are.
+    fn count(&self) -> u64;
+    /// Bytes that they count as in a buffer: not what they are, for they are not there, but enough that a reader ahead of its
+    /// time stops after a few.
+    fn weight(&self) -> u64;
+    /// Bytes that they take where they are.
+    fn length(&self) -> u64;
+    /// The tables that they are of, in order.
+    fn tables(&self) -> Vec<TableId>;
+    /// The changes in their order, a bounded number at a time. May be asked for several times, also at once.
+    ///
+    /// # Errors
+    /// `SPILL-FAILED` where they can't be read any more; nothing comes after that.
+    fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<Change>>> + Send + '_>;
+}
+
 /// A whole transaction of the stream, in the order of its statements.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// A small one is all in `changes`. Whoever walks a transaction goes through [`Txn::pieces`], which walks both.
+#[derive(Debug, Clone)]
 pub struct Txn {
     /// Where it lies, and whose it is.
     pub head: Head,
-    /// Its row changes.
+    /// Its row changes, or the first of them.
     pub changes: Vec<Change>,
+    /// Those that come after them, where they have outgrown memory.
+    pub overflow: Option<Arc<dyn Overflow>>,
 }
 
 impl Txn {
+    /// A transaction that fits into memory.
+    pub fn new(head: Head, changes: Vec<Change>) -> Self {
+        Self {
+            head,
+            changes,
+            overflow: None,
+        }
+    }
+
     /// Bytes it weighs in a buffer.
     pub fn weight(&self) -> u64 {
-        self.changes.iter().map(Change::weight).sum::<u64>() + size_of::<Self>() as u64
+        let beyond = self.overflow.as_ref().map_or(0, |more| more.weight());
+        self.changes.iter().map(Change::weight).sum::<u64>() + beyond + size_of::<Self>() as u64
+    }
+
+    /// How many changes it has.
+    pub fn count(&self) -> u64 {
+        self.changes.len() as u64 + self.overflow.as_ref().map_or(0, |more| more.count())
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Whether it has changes of this table.
+    pub fn touches(&self, table: TableId) -> bool {
+        let beyond = |more: &Arc<dyn Overflow>| more.tables().contains(&table);
+        self.changes.iter().any(|change| change.table == table)
+            || self.overflow.as_ref().is_some_and(beyond)
+    }
+
+    /// The tables that it has changes of.
+    pub fn tables(&self) -> BTreeSet<TableId> {
+        let beyond = self.overflow.iter().flat_map(|more| more.tables());
+        let here = self.changes.iter().map(|change| change.table);
+        here.chain(beyond).collect()
+    }
+
+    /// All its changes in their order, a bounded number at a time.
+    ///
+    /// # Errors
+    /// What [`Overflow::pieces`] says.
+    pub fn pieces(&self) -> impl Iterator<Item = Result<Cow<'_, [Change]>>> + Send {
+        let here = (!self.changes.is_empty()).then(|| Ok(Cow::Borrowed(&self.changes[..])));
+        let beyond = self.overflow.iter().flat_map(|more| more.pieces());
+        here.into_iter()
+            .chain(beyond.map(|piece| piece.map(Cow::Owned)))
     }
 }
+
+/// What overflowed is the same where it is one and the same.
+impl PartialEq for Txn {
+    fn eq(&self, other: &Self) -> bool {
+        let beyond = match (&self.overflow, &other.overflow) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+            _ => false,
+        };
+        beyond && self.head == other.head && self.changes == other.changes
+    }
+}
+impl Eq for Txn {}
 
 /// What the stream delivers next, in commit order.
 #[derive(Debug, Clone, PartialEq, Eq)]

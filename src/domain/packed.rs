@@ -31,6 +31,22 @@ pub enum Cell<'a> {
     Blob(&'a [u8]),
 }
 
+impl Cell<'_> {
+    /// Adds the cell as a tag and its bytes; [`Cells`] reads it back.
+    pub fn write(self, out: &mut Vec<u8>) {
+        let (tag, fixed, varying): (u8, [u8; 8], &[u8]) = match self {
+            Self::Null => return out.push(NULL),
+            Self::Integer(i) => (INTEGER, i.to_le_bytes(), &[]),
+            Self::Real(r) => (REAL, r.to_bits().to_le_bytes(), &[]),
+            Self::Text(b) => (TEXT, (b.len() as u64).to_le_bytes(), b),
+            Self::Blob(b) => (BLOB, (b.len() as u64).to_le_bytes(), b),
+        };
+        out.push(tag);
+        out.extend_from_slice(&fixed);
+        out.extend_from_slice(varying);
+    }
+}
+
 impl From<Cell<'_>> for Value {
     fn from(cell: Cell<'_>) -> Self {
         match cell {
@@ -101,16 +117,7 @@ impl Packed {
 
     /// Adds a cell to the row that [`end_row`](Self::end_row) will end.
     pub fn cell(&mut self, cell: Cell<'_>) {
-        let (tag, fixed, varying): (u8, [u8; 8], &[u8]) = match cell {
-            Cell::Null => return self.bytes.push(NULL),
-            Cell::Integer(i) => (INTEGER, i.to_le_bytes(), &[]),
-            Cell::Real(r) => (REAL, r.to_bits().to_le_bytes(), &[]),
-            Cell::Text(b) => (TEXT, (b.len() as u64).to_le_bytes(), b),
-            Cell::Blob(b) => (BLOB, (b.len() as u64).to_le_bytes(), b),
-        };
-        self.bytes.push(tag);
-        self.bytes.extend_from_slice(&fixed);
-        self.bytes.extend_from_slice(varying);
+        cell.write(&mut self.bytes);
     }
 
     /// Makes the cells since the last end a row.
@@ -182,10 +189,22 @@ impl Packed {
 #[derive(Debug, Clone)]
 pub struct Cells<'a>(&'a [u8]);
 
+impl<'a> Cells<'a> {
+    /// The cells that [`Cell::write`] wrote there.
+    pub fn written(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What is not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
 impl<'a> Iterator for Cells<'a> {
     type Item = Cell<'a>;
 
-    /// Reads what [`Packed::cell`] wrote.
+    /// Reads what [`Cell::write`] wrote.
     fn next(&mut self) -> Option<Cell<'a>> {
         let (tag, rest) = self.0.split_first()?;
         if *tag == NULL {

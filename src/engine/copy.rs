@@ -136,15 +136,7 @@ impl Copier {
         let mut landings = FuturesOrdered::new();
         loop {
             let chunk = ChunkId { table, no };
-            let mut next = pin!(self.next(
-                &mut site,
-                chunk,
-                lo,
-                &mut sizing,
-                &sealing,
-                chunk_time,
-                &room
-            ));
+            let mut next = pin!(self.next(&mut site, chunk, lo, &mut sizing, &sealing, &room));
             let in_hand = loop {
                 tokio::select! {
                     in_hand = &mut next => break in_hand?,
@@ -174,7 +166,6 @@ impl Copier {
         lo: Option<Bound>,
         sizing: &mut Sizing,
         sealing: &Sealing,
-        chunk_time: Span,
         room: &Arc<Semaphore>,
     ) -> Result<InHand> {
         let room = Arc::clone(room).acquire_owned().await;
@@ -184,7 +175,7 @@ impl Copier {
         }
         let size = tokio::select! {
             () = site.stop.cancelled() => return Err(stopped()),
-            size = self.governor.permit(sizing.rows(), chunk_time) => size,
+            size = self.governor.permit(sizing.rows(), sizing.target()) => size,
         };
         self.progress.send_modify(|p| p.copying.push(chunk));
         self.read(chunk, lo, size, sizing, sealing, room).await

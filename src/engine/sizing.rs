@@ -31,6 +31,11 @@ impl Sizing {
         }
     }
 
+    /// How long a read should take.
+    pub fn target(&self) -> Span {
+        self.target
+    }
+
     /// Rows to ask for next.
     pub fn rows(&self) -> Rows {
         Rows(self.rows)

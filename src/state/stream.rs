@@ -219,10 +219,17 @@ fn merged<'a>(row: Cow<'a, [Value]>, cells: &[Option<Value>]) -> Cow<'a, [Value]
 /// Made and removed comes to nothing; removed and made again to [`Image::Present`], because a landed range has the row
 /// and another may not; changed only never makes a row, so that a range that has not landed stays without it. The result
 /// is to be applied as a set: a swap of unique values passes through no intermediate state any more.
+///
+/// Of transactions that are in memory: one that has outgrown it comes to many such pieces, each [`net`] by itself.
 pub fn collapse<'a>(txns: impl IntoIterator<Item = &'a Txn>) -> Vec<Change> {
+    net(txns.into_iter().flat_map(|txn| &txn.changes))
+}
+
+/// The same of changes.
+pub fn net<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<Change> {
     let mut places: HashMap<(TableId, &Key), usize> = HashMap::new();
     let mut nets: Vec<(TableId, &Key, Net)> = Vec::new();
-    for change in txns.into_iter().flat_map(|txn| &txn.changes) {
+    for change in changes {
         match places.get(&(change.table, &change.key)) {
             Some(&at) => {
                 let net = std::mem::replace(&mut nets[at].2, Net::Nothing);
@@ -324,18 +331,17 @@ mod tests {
     }
 
     fn txn(id: i64, image: Image) -> Txn {
-        Txn {
-            head: Head {
-                position: Position(0),
-                xid: None,
-                own: false,
-            },
-            changes: vec![Change {
-                table: TableId(0),
-                key: key(id),
-                image,
-            }],
-        }
+        let head = Head {
+            position: Position(0),
+            xid: None,
+            own: false,
+        };
+        let change = Change {
+            table: TableId(0),
+            key: key(id),
+            image,
+        };
+        Txn::new(head, vec![change])
     }
 
     proptest! {
@@ -347,6 +353,7 @@ mod tests {
             landed in 0..5_i64,
             stray in any::<u8>(),
             steps in proptest::collection::vec((0..5_i64, any::<u8>()), 0..24),
+            cut in 0..24_usize,
         ) {
             let mut truth: State = start.iter().map(|(id, v)| (*id, row(*id, *v, *v))).collect();
             // Keys from `landed` on have not landed: their rows may or may not be on the target.
@@ -360,7 +367,7 @@ mod tests {
                 .enumerate()
                 .map(|(n, (id, choice))| (*id, txn(*id, legal(&mut truth, *id, *choice, n as i64 + 100))))
                 .collect();
-            let (mut in_order, mut as_set) = (target.clone(), target);
+            let (mut in_order, mut in_pieces, mut as_set) = (target.clone(), target.clone(), target);
             for (id, txn) in &log {
                 apply(&mut in_order, *id, &txn.changes[0].image);
             }
@@ -371,7 +378,16 @@ mod tests {
                 let Value::Integer(id) = change.key.parts()[0] else { unreachable!() };
                 apply(&mut as_set, id, &change.image);
             }
-            prop_assert_eq!(in_order, as_set);
+            prop_assert_eq!(&in_order, &as_set);
+            // What a first part comes to may stand for that part: a net effect can be gathered piece by piece.
+            let all: Vec<Change> = log.iter().flat_map(|(_, txn)| txn.changes.clone()).collect();
+            let (first, rest) = all.split_at(cut.min(all.len()));
+            let first = super::net(first);
+            for change in super::net(first.iter().chain(rest)) {
+                let Value::Integer(id) = change.key.parts()[0] else { unreachable!() };
+                apply(&mut in_pieces, id, &change.image);
+            }
+            prop_assert_eq!(in_order, in_pieces);
         }
 
         #[test]

@@ -3,9 +3,10 @@
 use crate::ground::{
     Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, Pair, int, item, landing, note, text,
 };
+use tidegate::db::spill::{Gathered, Spill};
 use tidegate::db::{Batch, Writer};
-use tidegate::domain::change::{Change, Image, Txn};
-use tidegate::domain::fault::Outcome;
+use tidegate::domain::change::{Change, Image, Overflow, Txn};
+use tidegate::domain::fault::{Fault, Kind, Outcome, Result};
 use tidegate::domain::id::TableId;
 use tidegate::domain::plan::Side;
 use tidegate::domain::position::{Head, Position};
@@ -35,13 +36,7 @@ fn batch(upto: Position, net: Vec<Change>) -> Batch {
         own: false,
     };
     Batch {
-        log: vec![
-            Txn {
-                head,
-                changes: net.clone(),
-            }
-            .into(),
-        ],
+        log: vec![Txn::new(head, net.clone()).into()],
         net,
         upto,
     }
@@ -258,4 +253,173 @@ pub async fn the_position_never_goes_back(ground: &impl Ground) {
         .settled()
         .unwrap();
     assert_eq!(writer.ledger().await.unwrap().applied, upto);
+}
+
+/// One transaction that has outgrown memory, in pieces of one change each.
+fn large(upto: Position, log: Vec<Change>) -> Batch {
+    let mut gathered = Gathered::new(&Spill::default().sized(0, 1));
+    log.into_iter()
+        .for_each(|change| gathered.push(change).unwrap());
+    let head = Head {
+        position: upto,
+        xid: None,
+        own: false,
+    };
+    let txn = gathered.txn(head).unwrap();
+    assert!(txn.pieces().count() > 1);
+    Batch {
+        net: Vec::new(),
+        log: vec![txn.into()],
+        upto,
+    }
+}
+
+fn updated(pair: &Pair, row: Row) -> Change {
+    change(pair, ITEMS_ID, &row.clone(), Image::Updated(row))
+}
+
+pub async fn a_large_transaction_is_applied_in_pieces(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let partial = |n: i64, cells: [Option<tidegate::domain::value::Value>; 3]| {
+        let image = Image::Partial(cells.into());
+        change(&pair, ITEMS_ID, &item(n, "", 0), image)
+    };
+    let mut log: Vec<Change> = (100..140)
+        .map(|n| {
+            let row = item(n, &format!("made {n}"), n);
+            change(&pair, ITEMS_ID, &row.clone(), Image::Inserted(row))
+        })
+        .collect();
+    // The same rows once more, far behind.
+    log.extend((100..120).map(|n| gone(&pair, n)));
+    log.extend((120..130).map(|n| updated(&pair, item(n, &format!("then {n}"), 7))));
+    log.extend((130..140).map(|n| partial(n, [None, None, Some(int(8))])));
+    log.push(gone(&pair, 0));
+    log.push(present(&pair, NOTES_ID, note("k", 1, "x")));
+    // What an earlier piece gave up.
+    log.push(present(&pair, ITEMS_ID, item(200, "name 0", 0)));
+    log.push(updated(&pair, item(300, "nobody", 0)));
+    let applied = writer.apply(large(upto, log)).await.settled().unwrap();
+    assert_eq!(
+        applied.missed,
+        [(ITEMS_ID, pair.key(ITEMS_ID, &item(300, "", 0)))]
+    );
+    let mut wanted: Vec<Row> = (1..6).map(|n| item(n, &format!("name {n}"), n)).collect();
+    wanted.extend((120..130).map(|n| item(n, &format!("then {n}"), 7)));
+    wanted.extend((130..140).map(|n| item(n, &format!("made {n}"), 8)));
+    wanted.push(item(200, "name 0", 0));
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, wanted);
+    assert_eq!(pair.rows(Side::Target, NOTES_ID).await, [note("k", 1, "x")]);
+    assert_eq!(writer.ledger().await.unwrap().applied, upto);
+}
+
+pub async fn unique_values_are_exchanged_across_pieces(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let name = |n: i64| text(&format!("name {n}"));
+    let mut log = vec![
+        present(&pair, ITEMS_ID, item(0, "name 1", 10)),
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(3, "", 0),
+            Image::Partial([None, Some(name(4)), None].into()),
+        ),
+    ];
+    // Many pieces between those who exchange.
+    log.extend((100..150).map(|n| present(&pair, ITEMS_ID, item(n, &format!("far {n}"), n))));
+    log.extend([
+        present(&pair, ITEMS_ID, item(1, "name 2", 11)),
+        updated(&pair, item(4, "name 3", 14)),
+        updated(&pair, item(60, "nobody", 0)),
+    ]);
+    log.extend((100..150).map(|n| gone(&pair, n)));
+    log.extend([
+        present(&pair, ITEMS_ID, item(2, "name 0", 12)),
+        // Once more after its piece, and after what it depends on.
+        change(
+            &pair,
+            ITEMS_ID,
+            &item(3, "", 0),
+            Image::Partial([None, None, Some(int(13))].into()),
+        ),
+    ]);
+    let applied = writer.apply(large(upto, log)).await.settled().unwrap();
+    assert_eq!(applied.missed.len(), 1, "{applied:?}");
+    let wanted = [
+        item(0, "name 1", 10),
+        item(1, "name 2", 11),
+        item(2, "name 0", 12),
+        item(3, "name 4", 13),
+        item(4, "name 3", 14),
+        item(5, "name 5", 5),
+    ];
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, wanted);
+    assert_eq!(writer.ledger().await.unwrap().applied, upto);
+}
+
+pub async fn a_failed_piece_leaves_nothing(ground: &impl Ground) {
+    let (pair, writer, upto) = ready(ground).await;
+    let before = (
+        pair.rows(Side::Target, ITEMS_ID).await,
+        writer.ledger().await.unwrap(),
+    );
+    let mut log: Vec<Change> = (100..150)
+        .map(|n| present(&pair, ITEMS_ID, item(n, &format!("far {n}"), n)))
+        .collect();
+    log.push(gone(&pair, 0));
+    log.push(present(&pair, ITEMS_ID, item(20, "name 5", 0)));
+    log.extend((150..200).map(|n| present(&pair, ITEMS_ID, item(n, &format!("far {n}"), n))));
+    match writer.apply(large(upto, log.clone())).await {
+        Outcome::NotDone(fault) => assert_eq!(fault.code, "PARKED", "{fault:?}"),
+        other => panic!("{other:?}"),
+    }
+    let lost = Batch {
+        log: vec![std::sync::Arc::new(Txn {
+            overflow: Some(std::sync::Arc::new(Torn(log[..60].to_vec()))),
+            ..(*large(upto, log).log[0]).clone()
+        })],
+        net: Vec::new(),
+        upto,
+    };
+    match writer.apply(lost).await {
+        Outcome::NotDone(fault) => assert_eq!(fault.code, "SPILL-FAILED", "{fault:?}"),
+        other => panic!("{other:?}"),
+    }
+    let after = (
+        pair.rows(Side::Target, ITEMS_ID).await,
+        writer.ledger().await.unwrap(),
+    );
+    assert_eq!(after, before);
+    writer
+        .apply(large(upto, vec![gone(&pair, 0), gone(&pair, 1)]))
+        .await
+        .settled()
+        .unwrap();
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await.len(), 4);
+}
+
+/// What was kept aside, and can't be read to its end any more.
+#[derive(Debug)]
+struct Torn(Vec<Change>);
+
+impl Overflow for Torn {
+    fn count(&self) -> u64 {
+        1_000
+    }
+    fn weight(&self) -> u64 {
+        1_000
+    }
+    fn length(&self) -> u64 {
+        1_000
+    }
+    fn tables(&self) -> Vec<TableId> {
+        vec![ITEMS_ID]
+    }
+    fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<Change>>> + Send + '_> {
+        let there = self.0.iter().map(|change| Ok(vec![change.clone()]));
+        // One that fits all the same: the end of it is what is missing.
+        let there = there.take(40);
+        let broken = Fault::new(Kind::Transient, "it can't be read").code("SPILL-FAILED");
+        Box::new(there.chain([Err(broken)]))
+    }
 }

@@ -33,7 +33,9 @@ macro_rules! battery {
                       rows_exchange_unique_values, a_failed_landing_leaves_nothing, a_stolen_lease_writes_nothing,
                       chunks_are_read_back, a_chunk_beyond_a_gap_does_not_count_yet;
                 apply: the_net_effect_is_applied, updates_never_make_rows, partial_images_keep_cells,
-                       unique_values_are_exchanged, a_failed_batch_leaves_nothing, the_position_never_goes_back;
+                       unique_values_are_exchanged, a_failed_batch_leaves_nothing, the_position_never_goes_back,
+                       a_large_transaction_is_applied_in_pieces, unique_values_are_exchanged_across_pieces,
+                       a_failed_piece_leaves_nothing;
                 gate: closed_refuses_the_application_and_not_us, opening_lets_it_write_again, an_older_epoch_moves_nothing,
                       nothing_commits_after_the_barrier;
                 parts: nothing_is_left_behind, done_again_it_changes_nothing, what_is_listed_is_what_is_made,

@@ -146,13 +146,7 @@ fn batch(pair: &Pair, n: i64, base: Position) -> Batch {
     };
     Batch {
         net: vec![change.clone()],
-        log: vec![
-            Txn {
-                head,
-                changes: vec![change],
-            }
-            .into(),
-        ],
+        log: vec![Txn::new(head, vec![change]).into()],
         upto,
     }
 }

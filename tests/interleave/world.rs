@@ -1,9 +1,13 @@
 //! Two databases in memory, the lane's core between them, workers, and chance.
 
+#[path = "aside.rs"]
+mod aside;
+
 use crate::sealed::{opened, sealed};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use tidegate::db::sim::{Base, Definition, Kind, Slack, Snapshot, Stmt};
+use tidegate::db::spill::Spill;
 use tidegate::db::{Applied, Batch, Landing};
 use tidegate::domain::change::{Image, Item};
 use tidegate::domain::fault::Result as FaultResult;
@@ -32,6 +36,10 @@ pub struct Setting {
     pub slack: Slack,
     /// Whether a view after a restart may miss what the feed will not deliver again.
     pub views_too_early: bool,
+    /// Bytes from which on a transaction is kept aside, a change at a time.
+    pub aside: Option<u64>,
+    /// Whether such a transaction's changes are committed one by one.
+    pub piecemeal: bool,
 }
 
 impl Setting {
@@ -41,6 +49,8 @@ impl Setting {
             weaken: Weaken::None,
             slack: Slack::None,
             views_too_early: false,
+            aside: None,
+            piecemeal: false,
         }
     }
 }
@@ -119,6 +129,8 @@ pub struct Tally {
     pub lost_replies: u64,
     pub compared: u64,
     pub between: u64,
+    /// Transactions that were kept aside in several pieces.
+    pub large: u64,
 }
 
 fn id_of(key: &Key) -> i64 {
@@ -224,7 +236,10 @@ impl World {
     pub fn new(seed: u64, setting: Setting, plan: &Arc<Plan>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let definitions = vec![definition("a"), definition("b")];
-        let source = Base::new(setting.kind, definitions.clone(), rng.u64(..));
+        let mut source = Base::new(setting.kind, definitions.clone(), rng.u64(..));
+        if let Some(keep) = setting.aside {
+            source.set_spill(Spill::default().sized(keep, 1));
+        }
         let mut target = Base::new(Kind::DirtyKeys, definitions, rng.u64(..));
         target.set_slack(setting.slack);
         let token = target.take_lease();
@@ -392,7 +407,11 @@ impl World {
             return;
         }
         let item = self.source.deliver(&mut self.cursor);
-        self.core.delivered(item.unwrap_or(Item::Idle(self.cursor)));
+        let item = self.source.spilled(item.unwrap_or(Item::Idle(self.cursor)));
+        let item = item.unwrap();
+        let large = matches!(&item, Item::Txn(txn) if txn.pieces().count() > 1);
+        self.tally.large += u64::from(large);
+        self.core.delivered(item);
     }
 
     fn poll(&mut self) -> Result<(), String> {
@@ -441,6 +460,7 @@ impl World {
         let Some(&at) = self.rng.choice(&waiting) else {
             return Ok(());
         };
+        self.piecemeal(at)?;
         let (token, act, state) = &mut self.sent[at];
         let outcome = match act {
             Act::Apply(batch, _) => self.target.apply(*token, batch),
@@ -775,5 +795,6 @@ impl Tally {
         self.lost_replies += other.lost_replies;
         self.compared += other.compared;
         self.between += other.between;
+        self.large += other.large;
     }
 }

@@ -6,8 +6,9 @@ mod stand;
 use stand::{Stand, T, copy, key, row, within};
 use std::time::Duration;
 use tidegate::db::sim::{Kind, Op, Stmt, Trouble};
+use tidegate::db::spill::{FAILED, FULL, Spill};
 use tidegate::domain::event::PauseReason;
-use tidegate::domain::fault::Kind as FaultKind;
+use tidegate::domain::fault::{Fault, Kind as FaultKind};
 use tidegate::domain::id::ChunkId;
 use tidegate::domain::key::{Pick, Range};
 use tidegate::domain::plan::Side;
@@ -50,6 +51,78 @@ async fn three_workers_copy_beside_an_application_that_writes() {
                     && stats.applied_changes == stats.delivered_changes
             })
             .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_are_kept_aside_flow_like_all_others() {
+    for kind in KINDS {
+        let stand = Stand::new(kind, 400, Options::default()).await;
+        // What the application commits is smaller; the batch of dirty keys that it comes to may not be.
+        stand
+            .source
+            .with(|base| base.set_spill(Spill::default().sized(20_000, 2_000)));
+        for trouble in [Trouble::LostReply, Trouble::LostRequest, Trouble::Passing] {
+            stand.target.trouble(Op::Apply, trouble);
+        }
+        stand.source.trouble(Op::Next, Trouble::Passing);
+        let application = stand.application(5, 400);
+        let at_once = async {
+            let mut done = 0;
+            for value in 0..5 {
+                // Whatever the application has made of the rows: their unique values go round.
+                let all = (0..400).map(|id| row(id, 1_000 + (id + value) % 400, value));
+                let mut stmts: Vec<Stmt> = (0..400).map(|id| Stmt::Discard(T, key(id))).collect();
+                stmts.extend(all.map(|row| Stmt::Put(T, row)));
+                done += stand.source.with(|base| {
+                    base.reveal_all();
+                    u32::from(base.commit(&stmts).is_ok())
+                });
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            done
+        };
+        let ((), done) = tokio::join!(stand.copy(400, 20, 3), at_once);
+        assert!(done > 2, "{kind:?}: {done}");
+        let commits = application.stop().await;
+        assert!(commits > 20, "{kind:?}: {commits}");
+        within(stand.drained()).await;
+        stand.assert_equal();
+        assert_eq!(stand.target.with(|base| base.surprises.clone()), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_can_be_kept_aside_or_read_back_the_stream_begins_anew_at_the_ledger() {
+    let mut stand = Stand::new(Kind::Snapshots, 100, Options::default()).await;
+    stand
+        .source
+        .with(|base| base.set_spill(Spill::default().sized(0, 1)));
+    stand.copy(100, 50, 1).await;
+    let full = Fault::new(FaultKind::Blocked, "there is no room for it").code(FULL);
+    let lost = Fault::new(FaultKind::Transient, "it can't be read any more").code(FAILED);
+    for (n, (op, fault)) in (1..).zip([(Op::Apply, lost), (Op::Next, full)]) {
+        within(stand.drained()).await;
+        let before = stand.ledger();
+        stand.controls.send_replace(STILL);
+        stand
+            .report(|report| matches!(report, Report::Rested).then_some(()))
+            .await;
+        let sim = match op {
+            Op::Apply => &stand.target,
+            _ => &stand.source,
+        };
+        sim.trouble(op, Trouble::Fails(fault.clone()));
+        let all: Vec<Stmt> = (0..100).map(|id| update(id, id + n)).collect();
+        stand.source.commit(&all).unwrap();
+        stand.controls.send_replace(Controls::default());
+        let task = std::mem::replace(&mut stand.task, tokio::spawn(async { Ok(()) }));
+        let ended = within(task).await.unwrap();
+        assert_eq!(ended, Err(fault), "it does not go on without");
+        assert_eq!(stand.ledger(), before);
+        stand.reopen().await;
+        within(stand.drained()).await;
+        stand.assert_equal();
     }
 }
 

@@ -6,6 +6,7 @@ mod edges;
 mod gap;
 mod keys;
 mod kinds;
+mod large;
 mod lies;
 mod load;
 mod proxy;

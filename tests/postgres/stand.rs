@@ -209,6 +209,15 @@ impl Stand {
         engine.wait().unwrap();
     }
 
+    /// The most memory that the engine has taken in this life, in kB.
+    pub fn peak(&self) -> u64 {
+        let pid = self.engine.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap().trim().trim_end_matches(" kB");
+        peak.parse().unwrap()
+    }
+
     /// Parks the engine.
     pub fn park(&mut self) {
         let called = self.call(&["stop", &self.name]);

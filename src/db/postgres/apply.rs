@@ -16,12 +16,13 @@ use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
 use crate::domain::value::{Row, Value};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub(super) const DOING: &str = "apply changes";
+
 /// The statements of the batch's tables, and what each of them is to do.
-type Made = BTreeMap<TableId, Arc<TableSql>>;
+pub(super) type Made = BTreeMap<TableId, Arc<TableSql>>;
 
 /// Applies inside the caller's transaction.
 pub(super) async fn apply(
@@ -30,17 +31,26 @@ pub(super) async fn apply(
     batch: &Batch,
 ) -> Result<Applied> {
     let log = || batch.log.iter().flat_map(|txn| &txn.changes);
-    let mut made = Made::new();
-    for change in batch.net.iter().chain(log()) {
-        if let Entry::Vacant(vacant) = made.entry(change.table) {
-            vacant.insert(tables.get(session, change.table).await?);
-        }
-    }
+    let touched = batch.net.iter().chain(log()).map(|change| change.table);
+    let made = made(session, tables, touched.collect()).await?;
     let net: Vec<&Change> = batch.net.iter().collect();
     let log: Vec<&Change> = log().collect();
     ways(session, &made, &net, &log)
         .await
-        .map_err(|broke| broke.fault(session, "apply changes"))
+        .map_err(|broke| broke.fault(session, DOING))
+}
+
+/// The statements of these tables.
+pub(super) async fn made(
+    session: &mut Session,
+    tables: &Tables,
+    touched: BTreeSet<TableId>,
+) -> Result<Made> {
+    let mut made = Made::new();
+    for table in touched {
+        made.insert(table, tables.get(session, table).await?);
+    }
+    Ok(made)
 }
 
 /// One way after the other, while a constraint is in the way.
@@ -49,6 +59,18 @@ async fn ways(
     made: &Made,
     net: &[&Change],
     log: &[&Change],
+) -> Result<Applied, Broke> {
+    match as_set(session, made, net).await {
+        Err(broke) if broke.in_the_way() => in_order(session, made, log).await,
+        other => other,
+    }
+}
+
+/// The net effect by one of both ways that know no order.
+pub(super) async fn as_set(
+    session: &mut Session,
+    made: &Made,
+    net: &[&Change],
 ) -> Result<Applied, Broke> {
     if net.is_empty() {
         return Ok(Applied::default());
@@ -61,11 +83,7 @@ async fn ways(
     }
     savepoint(session).await?;
     let done = exchanged(session, made, net).await;
-    match settled(session, done).await {
-        Err(broke) if broke.in_the_way() => {}
-        other => return other,
-    }
-    in_order(session, made, log).await
+    settled(session, done).await
 }
 
 async fn in_order(session: &mut Session, made: &Made, log: &[&Change]) -> Result<Applied, Broke> {
@@ -110,7 +128,11 @@ fn sorted<'a>(net: &[&'a Change]) -> BTreeMap<TableId, Sorted<'a>> {
 }
 
 /// Deletions first, so that what they free can be taken.
-async fn set_wise(session: &mut Session, made: &Made, net: &[&Change]) -> Result<Applied, Broke> {
+pub(super) async fn set_wise(
+    session: &mut Session,
+    made: &Made,
+    net: &[&Change],
+) -> Result<Applied, Broke> {
     let all = sorted(net);
     let mut applied = Applied::default();
     for (id, sql) in made {
@@ -172,6 +194,22 @@ async fn update(
 /// Takes every row of the batch out, then puts those that are to be there.
 async fn exchanged(session: &mut Session, made: &Made, net: &[&Change]) -> Result<Applied, Broke> {
     let mut applied = Applied::default();
+    let put = taken_out(session, made, net, &mut applied).await?;
+    for (id, sql) in made {
+        if let Some(rows) = put.get(id).filter(|rows| !rows.is_empty()) {
+            applied.changed += rows::upsert(session, sql, rows.iter()).await?;
+        }
+    }
+    Ok(applied)
+}
+
+/// Takes every row of these keys out; gives those that are to be there instead.
+pub(super) async fn taken_out(
+    session: &mut Session,
+    made: &Made,
+    net: &[&Change],
+    applied: &mut Applied,
+) -> Result<BTreeMap<TableId, Vec<Row>>, Broke> {
     let mut put: BTreeMap<TableId, Vec<Row>> = BTreeMap::new();
     for (id, sql) in made {
         let changes: Vec<&Change> = net
@@ -200,10 +238,5 @@ async fn exchanged(session: &mut Session, made: &Made, net: &[&Change]) -> Resul
             }
         }
     }
-    for (id, sql) in made {
-        if let Some(rows) = put.get(id).filter(|rows| !rows.is_empty()) {
-            applied.changed += rows::upsert(session, sql, rows.iter()).await?;
-        }
-    }
-    Ok(applied)
+    Ok(put)
 }

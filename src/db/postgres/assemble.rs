@@ -4,15 +4,15 @@
 //! that was emptied in it, and one whose definition changed. Emptying first is the same as emptying at its place, once the
 //! earlier changes of that table are dropped.
 //!
-//! A transaction is kept in memory until it ends, up to 1 GB of it; a larger one is refused.
+//! A transaction is kept until it ends: in memory, and what is more than a little of it in a file (`db::spill`).
 
 use super::connect::Server;
 use super::names;
 use super::relations::{Known, Relations};
 use super::reread::{self, Found};
 use super::tuple::{Cells, Shape, Updated, whole};
-use super::wire::too_large;
-use crate::domain::change::{Change, Image, Item, Txn};
+use crate::db::spill::{Gathered, Spill};
+use crate::domain::change::{Change, Image, Item};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{Nonce, TableId};
 use crate::domain::key::Key;
@@ -26,8 +26,6 @@ use std::sync::Arc;
 
 /// The version of the protocol that has no transactions in pieces.
 const PROTOCOL: u32 = 1;
-/// Bytes of one transaction.
-const LARGEST: u64 = 1 << 30;
 
 /// Takes messages, gives items.
 pub(super) struct Assembler {
@@ -39,7 +37,7 @@ pub(super) struct Assembler {
     open: Option<Open>,
     /// Keys whose row could not be read any more when it got them: it will be removed again further on.
     doomed: HashSet<(TableId, Key)>,
-    largest: u64,
+    spill: Spill,
 }
 
 /// The transaction that is being put together.
@@ -47,16 +45,15 @@ struct Open {
     xid: u64,
     /// Whether its first write was the ledger's row; none before the first.
     own: Option<bool>,
-    changes: Vec<Change>,
-    bytes: u64,
+    changes: Gathered,
     emptied: Vec<TableId>,
     changed: Vec<TableId>,
     markers: Vec<Nonce>,
 }
 
 impl Assembler {
-    /// `xid`: any transaction id of about now.
-    pub(super) fn new(server: Server, relations: Relations, xid: u64) -> Self {
+    /// `xid`: any transaction id of about now. `spill`: where large transactions go.
+    pub(super) fn new(server: Server, relations: Relations, xid: u64, spill: Spill) -> Self {
         Self {
             server,
             parser: LogicalReplicationParser::with_protocol_version(PROTOCOL),
@@ -64,7 +61,7 @@ impl Assembler {
             newest: xid,
             open: None,
             doomed: HashSet::new(),
-            largest: LARGEST,
+            spill,
         }
     }
 
@@ -79,8 +76,7 @@ impl Assembler {
         self.open = Some(Open {
             xid,
             own: None,
-            changes: Vec::new(),
-            bytes: 0,
+            changes: Gathered::new(&self.spill),
             emptied: Vec::new(),
             changed: Vec::new(),
             markers: Vec::new(),
@@ -102,31 +98,32 @@ impl Assembler {
     }
 
     /// The transaction is over. Nothing comes of one that has nothing for us.
-    pub(super) fn commit(&mut self, end: u64) -> Vec<Item> {
+    ///
+    /// # Errors
+    /// A large transaction whose last changes can't be kept.
+    pub(super) fn commit(&mut self, end: u64) -> Result<Vec<Item>> {
         let Some(open) = self.open.take() else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let mut items = Vec::new();
         items.extend(open.changed.into_iter().map(Item::Schema));
         items.extend(open.emptied.into_iter().map(Item::Truncate));
         if !open.changes.is_empty() {
-            items.push(Item::Txn(Txn {
-                head: Head {
-                    position: Position(end.into()),
-                    xid: Some(open.xid),
-                    own: open.own == Some(true),
-                },
-                changes: open.changes,
-            }));
+            let head = Head {
+                position: Position(end.into()),
+                xid: Some(open.xid),
+                own: open.own == Some(true),
+            };
+            items.push(Item::Txn(open.changes.txn(head)?));
         }
         items.extend(open.markers.into_iter().map(Item::Marker));
-        items
+        Ok(items)
     }
 
     /// Any other message.
     ///
     /// # Errors
-    /// A message that can't be read, a transaction that is too large, a source that can't be asked about a table.
+    /// A message that can't be read, a large transaction that can't be kept, a source that can't be asked about a table.
     pub(super) async fn data(&mut self, data: Bytes) -> Result<()> {
         let message = self
             .parser
@@ -228,16 +225,7 @@ impl Assembler {
                 }
             }
         }
-        open.bytes += change.weight();
-        if open.bytes > self.largest {
-            return Err(too_large(&self.server.place).cause(format!(
-                "more than {} MB in transaction {}",
-                self.largest >> 20,
-                open.xid
-            )));
-        }
-        open.changes.push(change);
-        Ok(())
+        open.changes.push(change)
     }
 
     /// A row got another key, and the protocol left cells of it out: they are read from the row as it is now.
@@ -289,8 +277,7 @@ impl Assembler {
             open.own.get_or_insert(matches!(known, Known::Ledger));
             let Known::Ours(shape) = known else { continue };
             let table = shape.table;
-            open.changes.retain(|change| change.table != table);
-            open.bytes = open.changes.iter().map(Change::weight).sum();
+            open.changes.forget(table);
             self.doomed.retain(|(doomed, _)| *doomed != table);
             if !open.emptied.contains(&table) {
                 open.emptied.push(table);
@@ -330,20 +317,31 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_without_bounds_is_refused() {
+    fn a_large_transaction_is_kept_aside_in_its_order() {
         let server = Server::at("postgres://u@localhost/d", Side::Source).unwrap();
         let plan = crate::db::postgres::feed::tests::plan("x");
         let relations = Relations::new(server.clone(), Arc::new(plan), "x".to_owned());
-        let mut assembler = Assembler::new(server, relations, 1000);
-        assembler.largest = 2_000;
-        assembler.begin(1001);
-        let change = Change {
+        let spill = Spill::default().sized(2_000, 1_000);
+        let mut assembler = Assembler::new(server, relations, 1000, spill);
+        let change = |n: i64| Change {
             table: TableId(0),
-            key: Key::normal([Value::Integer(1)], &[]),
+            key: Key::normal([Value::Integer(n)], &[]),
             image: Image::Inserted([Value::text(&"x".repeat(500))].into()),
         };
-        assembler.push(change.clone()).unwrap();
-        let pushed = (0..10).try_for_each(|_| assembler.push(change.clone()));
-        assert_eq!(pushed.unwrap_err().code, "TRANSACTION-TOO-LARGE");
+        assembler.begin(1001);
+        for n in 0..50 {
+            assembler.push(change(n)).unwrap();
+        }
+        let items = assembler.commit(7).unwrap();
+        let [Item::Txn(txn)] = &items[..] else {
+            panic!("{items:?}")
+        };
+        assert!(txn.overflow.is_some() && txn.count() == 50);
+        assert!(txn.weight() < 3_000, "{}", txn.weight());
+        let pieces: Result<Vec<_>> = txn.pieces().collect();
+        let pieces = pieces.unwrap();
+        assert!(pieces.len() > 10);
+        let all: Vec<Change> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        assert_eq!(all, (0..50).map(change).collect::<Vec<_>>());
     }
 }

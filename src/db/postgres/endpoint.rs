@@ -8,6 +8,7 @@ use super::sql::Tables;
 use super::view::PgView;
 use super::writer::PgWriter;
 use super::{findings, parts, pulse, survey, view};
+use crate::db::spill::Spill;
 use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
@@ -31,19 +32,29 @@ struct PgEnd {
     /// From when on views contain what the newest feed does not deliver.
     fence: Arc<StartFence>,
     tables: Mutex<Option<Arc<Tables>>>,
+    spill: Spill,
 }
 
-/// Opens a database as one end. Nothing is written.
+/// Opens a database as one end. Nothing is written. Large transactions are kept aside among the temporary files.
 ///
 /// # Errors
 /// A URL that can't be read, a server that can't be reached, a database that isn't there.
 pub async fn open(url: &str, side: Side) -> Result<Arc<dyn Endpoint>> {
+    open_with(url, side, Spill::default()).await
+}
+
+/// The same with a place for large transactions.
+///
+/// # Errors
+/// As for [`open`].
+pub async fn open_with(url: &str, side: Side, spill: Spill) -> Result<Arc<dyn Endpoint>> {
     let server = Server::at(url, side)?;
     server.session().await?.rest();
     Ok(Arc::new(PgEnd {
         server,
         fence: Arc::default(),
         tables: Mutex::new(None),
+        spill,
     }))
 }
 
@@ -161,13 +172,13 @@ impl Endpoint for PgEnd {
     async fn feed(&self, plan: &Arc<Plan>, from: Position) -> Result<Box<dyn Feed>> {
         let (server, fence) = (self.server.clone(), Arc::clone(&self.fence));
         Ok(Box::new(
-            PgFeed::open(server, Arc::clone(plan), from, fence).await?,
+            PgFeed::open(server, Arc::clone(plan), from, fence, self.spill.clone()).await?,
         ))
     }
 
     async fn writer(&self, plan: &Arc<Plan>) -> Result<Box<dyn Writer>> {
         Ok(Box::new(
-            PgWriter::open(self.server.apart(), self.tables(plan)).await?,
+            PgWriter::open(self.server.apart(), self.tables(plan), self.spill.clone()).await?,
         ))
     }
 

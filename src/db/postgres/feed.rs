@@ -12,6 +12,7 @@ use super::relations::Relations;
 use super::slot;
 use super::wire::{self, STATUS};
 use crate::db::Feed;
+use crate::db::spill::Spill;
 use crate::domain::change::Item;
 use crate::domain::fault::{Fault, Result};
 use crate::domain::plan::Plan;
@@ -27,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long the start of the stream may take.
 const START: Duration = Duration::from_secs(30);
-/// Items that wait to be taken. Few, because each may be a large transaction.
+/// Items that wait to be taken. Few, because each may be as large as `db::spill` leaves it in memory.
 const ITEMS: usize = 8;
 /// After so long without a word it is asked whether the server still sends.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -60,6 +61,7 @@ impl PgFeed {
         plan: Arc<Plan>,
         from: Position,
         fence: Arc<StartFence>,
+        spill: Spill,
     ) -> Result<Self> {
         let place = Arc::clone(&server.place);
         let start = fence.close();
@@ -88,7 +90,7 @@ impl PgFeed {
         let (release, released) = watch::channel(ready.held);
         let stop = CancellationToken::new();
         let pump = Pump {
-            assembler: Assembler::new(server.clone(), relations, xid),
+            assembler: Assembler::new(server.clone(), relations, xid, spill),
             server,
             name,
             client,
@@ -253,7 +255,7 @@ impl Pump {
                 ..
             } => self.assembler.message(transactional, &prefix, &content),
             ReplicationEvent::Commit { end_lsn, .. } => {
-                for item in self.assembler.commit(end_lsn.as_u64()) {
+                for item in self.assembler.commit(end_lsn.as_u64())? {
                     if let Item::Txn(_) = item {
                         self.said = self.said.max(end_lsn.as_u64());
                         (self.passed, self.unsaid) = (None, 0);

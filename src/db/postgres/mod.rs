@@ -3,7 +3,7 @@
 //! How a server is reached and its errors are told (`place`, `connect`); what our own objects are called (`names`); cells
 //! in PostgreSQL's text form (`cell`) and statements for a table (`sql`). The endpoint on top of it: what the database
 //! holds (`catalog`, `survey`, `ddl`, `findings`), one snapshot (`view`), the slot as a stream (`feed`), rows under a lease
-//! (`writer`, `land`, `apply`), our objects (`parts`), the application's door (`gate`). [`open`] is the way in.
+//! (`writer`, `land`, `apply`, `pieces`), our objects (`parts`), the application's door (`gate`). [`open`] is the way in.
 //!
 //! Every cell is the text that the server writes and reads, under settings that lose nothing (ISO dates, shortest exact
 //! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
@@ -27,6 +27,7 @@ mod objects;
 mod outline;
 mod params;
 mod parts;
+mod pieces;
 mod place;
 mod pulse;
 mod relations;
@@ -47,4 +48,4 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::{identity, open};
+pub use endpoint::{identity, open, open_with};

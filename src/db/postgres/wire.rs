@@ -162,14 +162,14 @@ pub(super) fn lost(place: &Place, doing: &str) -> Fault {
     place.told(doing, "08006", "the connection was closed")
 }
 
-/// A transaction that does not fit into memory.
-pub(super) fn too_large(place: &Place) -> Fault {
+/// A row that the protocol's client takes no message for.
+fn too_large(place: &Place) -> Fault {
     Fault::new(
         Kind::Blocked,
-        format!("a transaction is too large to be taken: {place}"),
+        format!("a row in the stream is too large to be taken: {place}"),
     )
-    .code("TRANSACTION-TOO-LARGE")
-    .hint("abort, and copy again after it: the copy does not need it in one piece")
+    .code("ROW-TOO-LARGE")
+    .hint("abort, and copy again after it: the copy reads the row as it is then")
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::connect::{Server, Session};
 use super::sql::Tables;
 use super::transact::{begin, commit};
-use super::{apply, ddl, land, ledger};
+use super::{apply, ddl, land, ledger, pieces};
 use crate::db::across::fits;
+use crate::db::spill::Spill;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Outcome, Result};
 use crate::domain::id::{TableId, Token};
@@ -23,11 +24,12 @@ pub(super) struct PgWriter {
     server: Server,
     tables: Arc<Tables>,
     token: Token,
+    spill: Spill,
 }
 
 impl PgWriter {
     /// Takes the lease. `server` is a pool for this writer alone.
-    pub(super) async fn open(server: Server, tables: Arc<Tables>) -> Result<Self> {
+    pub(super) async fn open(server: Server, tables: Arc<Tables>, spill: Spill) -> Result<Self> {
         let mut session = writing(&server).await?;
         let token = ledger::take(&mut session, &tables.plan).await?;
         session.rest();
@@ -35,6 +37,7 @@ impl PgWriter {
             server,
             tables,
             token,
+            spill,
         })
     }
 
@@ -133,7 +136,10 @@ impl Writer for PgWriter {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
         };
-        let done = apply::apply(&mut session, &self.tables, &batch).await;
+        let done = match batch.overflowed() {
+            None => apply::apply(&mut session, &self.tables, &batch).await,
+            Some(txn) => pieces::apply(&mut session, &self.tables, txn, &self.spill).await,
+        };
         end(session, doing, done).await
     }
 

@@ -1,8 +1,10 @@
 //! The database itself: committed rows, what reads see of them, and the log, which may run ahead of that.
 
 use super::table::{Definition, Rows, at, unique_values};
+use crate::db::spill::{Gathered, Spill};
 use crate::db::{ChunkMark, GateState, Part};
 use crate::domain::change::{Change, Image, Item, Txn};
+use crate::domain::fault::Result as FaultResult;
 use crate::domain::finding::Object;
 use crate::domain::id::{ChunkId, Nonce, TableId, Token};
 use crate::domain::key::{Key, Pick, Range};
@@ -107,6 +109,7 @@ pub struct Base {
     /// INSERTs of the stream that found the row there already, by key. A lane that keeps the rule causes none.
     pub surprises: Vec<(TableId, Key)>,
     pub(super) slack: Slack,
+    spill: Option<Spill>,
 }
 
 /// Leaves out one sentence of the rule on the landing side, for `tests/interleave.rs`.
@@ -149,6 +152,7 @@ impl Base {
             fed_from: Position::START,
             surprises: Vec::new(),
             slack: Slack::None,
+            spill: None,
         }
     }
 
@@ -160,6 +164,26 @@ impl Base {
     /// Makes the landing side careless, for tests.
     pub fn set_slack(&mut self, slack: Slack) {
         self.slack = slack;
+    }
+
+    /// Lets the stream keep transactions aside that are larger than this; without, none is.
+    pub fn set_spill(&mut self, spill: Spill) {
+        self.spill = Some(spill);
+    }
+
+    /// What the stream delivers of an item: a transaction that is too large for memory is kept aside.
+    ///
+    /// # Errors
+    /// It can't be kept.
+    pub fn spilled(&self, item: Item) -> FaultResult<Item> {
+        let (Item::Txn(txn), Some(spill)) = (&item, &self.spill) else {
+            return Ok(item);
+        };
+        let mut gathered = Gathered::new(spill);
+        txn.changes
+            .iter()
+            .try_for_each(|change| gathered.push(change.clone()))?;
+        gathered.txn(txn.head).map(Item::Txn)
     }
 
     /// The newest position of the log.
@@ -600,10 +624,7 @@ impl Base {
             Logged::Truncate(table) => return Some(Item::Truncate(*table)),
             Logged::Schema(table) => return Some(Item::Schema(*table)),
             Logged::Txn { head, changes, .. } if self.kind != Kind::DirtyKeys => {
-                return Some(Item::Txn(Txn {
-                    head: *head,
-                    changes: changes.clone(),
-                }));
+                return Some(Item::Txn(Txn::new(*head, changes.clone())));
             }
             Logged::Txn { .. } => {}
         }
@@ -627,14 +648,12 @@ impl Base {
             };
             Change { table, key, image }
         });
-        Some(Item::Txn(Txn {
-            changes: changes.collect(),
-            head: Head {
-                position: *cursor,
-                xid: None,
-                own: false,
-            },
-        }))
+        let head = Head {
+            position: *cursor,
+            xid: None,
+            own: false,
+        };
+        Some(Item::Txn(Txn::new(head, changes.collect())))
     }
 
     /// The whole rows of what was committed after `from` up to and with `upto`, in order: what the log comes to.

@@ -3,7 +3,7 @@
 use super::endpoint::{Map, Sim};
 use super::faults::Op;
 use crate::db::Feed;
-use crate::domain::change::{Item, Txn};
+use crate::domain::change::{Change, Item, Txn};
 use crate::domain::fault::Result;
 use crate::domain::position::Position;
 use async_trait::async_trait;
@@ -42,7 +42,7 @@ impl SimFeed {
         }
     }
 
-    fn fetch(&mut self) {
+    fn fetch(&mut self) -> Result<()> {
         let mut cursor = self.cursor;
         let mut items = Vec::new();
         let base = self.sim.lock();
@@ -51,25 +51,25 @@ impl SimFeed {
         {
             items.push(item);
         }
-        drop(base);
         let items = items.into_iter().filter_map(|item| self.planned(item));
-        self.ready.extend(items.collect::<Vec<_>>());
+        let items: Result<Vec<_>> = items.map(|item| base.spilled(item)).collect();
+        drop(base);
+        self.ready.extend(items?);
         self.cursor = cursor;
+        Ok(())
     }
 
     /// In the plan's terms; what is not in the plan is left out.
     fn planned(&self, item: Item) -> Option<Item> {
         Some(match item {
-            Item::Txn(Txn { head, changes }) => Item::Txn(Txn {
-                head,
-                changes: changes
-                    .into_iter()
-                    .filter_map(|mut change| {
-                        change.table = self.map.planned(change.table)?;
-                        Some(change)
-                    })
-                    .collect(),
-            }),
+            Item::Txn(txn) => {
+                let planned = |mut change: Change| {
+                    change.table = self.map.planned(change.table)?;
+                    Some(change)
+                };
+                let changes = txn.changes.into_iter().filter_map(planned);
+                Item::Txn(Txn::new(txn.head, changes.collect()))
+            }
             Item::Truncate(table) => Item::Truncate(self.map.planned(table)?),
             Item::Schema(table) => Item::Schema(self.map.planned(table)?),
             other => other,
@@ -87,7 +87,7 @@ impl Feed for SimFeed {
             self.commits.borrow_and_update();
             tokio::time::sleep(FETCH).await;
             self.sim.may(Op::Next)?;
-            self.fetch();
+            self.fetch()?;
             if !self.ready.is_empty() {
                 continue;
             }

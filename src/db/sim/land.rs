@@ -1,6 +1,8 @@
 //! The side where rows land: one transaction with the ledger, or nothing.
 
 use super::base::{Base, Slack};
+use crate::db::pieces::{in_order, parted};
+use crate::db::spill::Spill;
 use crate::db::{Applied, Batch, Landed, Landing, Ledger};
 use crate::domain::change::{Change, Image, merge};
 use crate::domain::fault::{Fault, Kind as FaultKind, Result};
@@ -141,34 +143,58 @@ impl Base {
         Ok(landed)
     }
 
-    /// Applies changes with their position: as a set first, and in the order of the log when that meets a constraint.
+    /// Applies changes with their position: as a set first, and in the order of the log when that meets a
+    /// constraint. A transaction that has outgrown memory: piece by piece first, and as one set when that meets a constraint.
     pub fn apply(&mut self, token: Token, batch: &Batch) -> Result<Applied> {
         self.check(token)?;
         if batch.upto < self.applied {
             let what = format!("changes up to {} are applied already", self.applied);
             return Err(Fault::new(FaultKind::Refused, what).code("POSITION-BACK"));
         }
-        self.begin();
+        // This database is memory: of a large transaction everything may be looked at.
+        let all = batch.log.iter().flat_map(|txn| txn.pieces());
+        let all: Vec<Vec<Change>> = all
+            .map(|piece| Ok(piece?.to_vec()))
+            .collect::<Result<_>>()?;
+        let log = all.concat();
+        let large = batch.overflowed();
         let surprises = self.surprises.len();
-        let applied = match self.change_all(&batch.net, true) {
-            Ok(applied) => applied,
-            Err(_) => {
-                self.roll_back();
-                self.surprises.truncate(surprises);
-                let log: Vec<Change> = batch.log.iter().flat_map(|t| t.changes.clone()).collect();
-                self.change_all(&log, false).inspect_err(|_| {
-                    self.roll_back();
-                    self.surprises.truncate(surprises);
-                })?
+        let mut applied = Ok(Applied::default());
+        for first in [true, false] {
+            let (sets, as_set) = match (large, first) {
+                (None, true) => (vec![batch.net.clone()], true),
+                (None, false) => (vec![log.clone()], false),
+                (Some(txn), true) => (in_order(txn).collect::<Result<_>>()?, true),
+                (Some(txn), false) => {
+                    let parts = parted(&Spill::default().sized(0, 1 << 10), txn)?;
+                    let parts: Vec<Vec<Change>> = parts.collect::<Result<_>>()?;
+                    (vec![parts.concat()], true)
+                }
+            };
+            self.begin();
+            applied = self.change_sets(&sets, as_set);
+            if applied.is_ok() {
+                break;
             }
-        };
+            self.roll_back();
+            self.surprises.truncate(surprises);
+        }
+        let applied = applied?;
         self.applied = batch.upto;
-        let touched: Vec<(TableId, Key)> = batch
-            .net
+        let touched = if large.is_some() { &log } else { &batch.net };
+        let touched: Vec<(TableId, Key)> = touched
             .iter()
             .map(|change| (change.table, change.key.clone()))
             .collect();
         self.log_own(&touched);
+        Ok(applied)
+    }
+
+    fn change_sets(&mut self, sets: &[Vec<Change>], as_set: bool) -> Result<Applied> {
+        let mut applied = Applied::default();
+        for set in sets {
+            applied.add(self.change_all(set, as_set)?);
+        }
         Ok(applied)
     }
 

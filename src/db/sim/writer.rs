@@ -4,6 +4,7 @@ use super::base::Base;
 use super::endpoint::{Map, Sim};
 use super::faults::{Op, Trouble};
 use super::table::{Definition, at};
+use crate::db::spill::{Gathered, Spill};
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::change::{Change, Txn};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
@@ -68,6 +69,22 @@ fn here(changes: &[Change], map: &Map) -> Result<Vec<Change>> {
     changes.iter().map(here).collect()
 }
 
+/// A transaction that has outgrown memory, cut where it was.
+fn large(txn: &Txn, map: &Map) -> Result<Txn> {
+    let pieces = txn.pieces().map(|piece| here(&piece?, map));
+    let pieces: Vec<Vec<Change>> = pieces.collect::<Result<_>>()?;
+    let largest = pieces.iter().map(|piece| weight(piece)).max();
+    let mut gathered = Gathered::new(&Spill::default().sized(0, largest.unwrap_or_default()));
+    for change in pieces.into_iter().flatten() {
+        gathered.push(change)?;
+    }
+    gathered.txn(txn.head)
+}
+
+fn weight(piece: &[Change]) -> u64 {
+    piece.iter().map(Change::weight).sum()
+}
+
 #[async_trait]
 impl Writer for SimWriter {
     async fn ledger(&self) -> Result<Ledger> {
@@ -102,11 +119,9 @@ impl Writer for SimWriter {
 
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         self.write(Op::Apply, |base, map| {
-            let log = batch.log.iter().map(|txn| {
-                Ok(Arc::new(Txn {
-                    head: txn.head,
-                    changes: here(&txn.changes, map)?,
-                }))
+            let log = batch.log.iter().map(|txn| match &txn.overflow {
+                None => Ok(Arc::new(Txn::new(txn.head, here(&txn.changes, map)?))),
+                Some(_) => large(txn, map).map(Arc::new),
             });
             let batch = Batch {
                 net: here(&batch.net, map)?,

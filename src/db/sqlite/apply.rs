@@ -54,7 +54,7 @@ pub(super) fn apply(
     .or_fault(place, "apply changes")
 }
 
-fn again<T>(
+pub(super) fn again<T>(
     error: rusqlite::Error,
     other: impl FnOnce() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
@@ -66,10 +66,10 @@ fn again<T>(
 }
 
 /// The statements of the batch's tables, each prepared at its first use.
-struct Tables<'a>(HashMap<TableId, Statements<'a>>);
+pub(super) struct Tables<'a>(HashMap<TableId, Statements<'a>>);
 
 impl<'a> Tables<'a> {
-    fn new(conn: &'a Connection, tables: &'a HashMap<TableId, Arc<TableSql>>) -> Self {
+    pub(super) fn new(conn: &'a Connection, tables: &'a HashMap<TableId, Arc<TableSql>>) -> Self {
         let all = tables.iter();
         Self(
             all.map(|(id, sql)| (*id, Statements::new(conn, sql)))
@@ -86,7 +86,7 @@ impl<'a> Tables<'a> {
 }
 
 /// Deletions first, so that what they free can be taken.
-fn set_wise(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
+pub(super) fn set_wise(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
     let gone = |change: &&Change| change.image == Image::Gone;
     for change in net.iter().filter(gone) {
@@ -126,9 +126,22 @@ fn one(tables: &mut Tables<'_>, change: &Change, applied: &mut Applied) -> rusql
 }
 
 /// Takes every row of the batch out, then puts those that are to be there.
-fn exchanged(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
+pub(super) fn exchanged(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
-    let mut put: Vec<(&Change, Row)> = Vec::new();
+    for (change, row) in taken_out(tables, net, &mut applied)? {
+        tables.of(change)?.insert(&row)?;
+        applied.changed += 1;
+    }
+    Ok(applied)
+}
+
+/// Takes every row of these keys out; gives those that are to be there instead.
+pub(super) fn taken_out<'c>(
+    tables: &mut Tables<'_>,
+    net: &'c [Change],
+    applied: &mut Applied,
+) -> rusqlite::Result<Vec<(&'c Change, Row)>> {
+    let mut put = Vec::new();
     for change in net {
         let (table, key) = (tables.of(change)?, change.key.parts());
         let before = table.row(key)?;
@@ -158,9 +171,5 @@ fn exchanged(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applie
         };
         put.extend(after.map(|row| (change, row)));
     }
-    for (change, row) in put {
-        tables.of(change)?.insert(&row)?;
-        applied.changed += 1;
-    }
-    Ok(applied)
+    Ok(put)
 }

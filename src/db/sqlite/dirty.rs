@@ -5,6 +5,7 @@ use super::place::{OrFault, Place};
 use super::reader::{Reader, Tables};
 use super::sql::TableSql;
 use super::statements::Statements;
+use crate::db::spill::Gathered;
 use crate::domain::change::{Change, Image};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
@@ -24,14 +25,14 @@ struct Dirty<'a> {
 }
 
 /// What became of every key that is logged in `span`, each once, as of the connection's transaction. Tables that stopped are
-/// left out.
+/// left out. After a long pause that may be much: what does not fit into memory is written aside while it is read.
 pub(super) fn dirty(
     conn: &Connection,
     reader: &Reader,
     tables: &Tables,
     stopped: &BTreeSet<TableId>,
     span: RangeInclusive<u64>,
-) -> Result<Vec<Change>> {
+) -> Result<Gathered> {
     let place = &*reader.place;
     let doing = "read the capture's log";
     let moved = || {
@@ -57,14 +58,16 @@ pub(super) fn dirty(
     let mut statement = conn.prepare_cached(&sql).or_fault(place, doing)?;
     let ends = [span.start().cast_signed(), span.end().cast_signed()];
     let mut logged = statement.query(ends).or_fault(place, doing)?;
-    let mut changes = Vec::new();
+    let mut changes = Gathered::new(&reader.spill);
     while let Some(entry) = logged.next().or_fault(place, doing)? {
         let number: i64 = entry.get(0).or_fault(place, doing)?;
         match by_number.get_mut(&number) {
             Some(table) => {
                 let width = table.rows.sql.key_width();
                 let raw = cells(entry, 1, width).or_fault(place, doing)?;
-                changes.extend(table.change(&raw, place)?);
+                if let Some(change) = table.change(&raw, place)? {
+                    changes.push(change)?;
+                }
             }
             None if moved().any(|id| i64::from(id.0) == number) => {}
             None => {

@@ -11,6 +11,7 @@ use super::view::{SqliteView, query};
 use super::writer::SqliteWriter;
 use super::{findings, parts, pulse, survey};
 use crate::db::refused::one_cell;
+use crate::db::spill::Spill;
 use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
@@ -38,13 +39,27 @@ struct SqliteEnd {
     wal: AtomicBool,
     file: Mutex<Option<FileId>>,
     reader: Mutex<Option<Arc<Reader>>>,
+    spill: Spill,
 }
 
 /// Opens a SQLite file as one end. A source must be there; a target may be made by the first `install`. Nothing is written.
+/// Large transactions are kept aside among the temporary files.
 ///
 /// # Errors
 /// A missing source, a directory, a file that is not a database or that can't be read.
 pub async fn open(path: impl Into<PathBuf>, side: Side) -> Result<Arc<dyn Endpoint>> {
+    open_with(path, side, Spill::default()).await
+}
+
+/// The same with a place for large transactions.
+///
+/// # Errors
+/// As for [`open`].
+pub async fn open_with(
+    path: impl Into<PathBuf>,
+    side: Side,
+    spill: Spill,
+) -> Result<Arc<dyn Endpoint>> {
     let place = Arc::new(Place {
         side,
         path: path.into(),
@@ -61,6 +76,7 @@ pub async fn open(path: impl Into<PathBuf>, side: Side) -> Result<Arc<dyn Endpoi
         wal: AtomicBool::new(true),
         file: Mutex::new(file),
         reader: Mutex::new(None),
+        spill,
     };
     if file.is_some() {
         let mode = end
@@ -150,6 +166,7 @@ impl SqliteEnd {
                     place,
                     Arc::clone(plan),
                     Arc::clone(&self.schema),
+                    self.spill.clone(),
                 ));
                 Arc::clone(reader.insert(new))
             }

@@ -3,8 +3,8 @@
 //! A batch is one read transaction: the newest position S, every key dirtied since the last batch, and the current row of
 //! each. It is delivered as one transaction at S, however much it holds. Cutting it is not possible: rows are read as of S,
 //! so if a first half were applied at a position before S, the target would hold rows newer than its position, and a
-//! chunk read between would be landed with older rows that nothing puts right again. A long pause makes a large batch;
-//! keys that were dirtied often are in it once.
+//! chunk read between would be landed with older rows that nothing puts right again. A long pause makes a large batch,
+//! which is written aside while it is read (`db::spill`); keys that were dirtied often are in it once.
 
 use super::capture::{self, Captured};
 use super::connect::Db;
@@ -15,7 +15,7 @@ use super::prune::Pruner;
 use super::reader::{Reader, Tables};
 use super::shape::fingerprint;
 use crate::db::Feed;
-use crate::domain::change::{Change, Item, Txn};
+use crate::domain::change::{Item, Txn};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::position::{Head, Position};
@@ -65,7 +65,7 @@ struct Look {
     known: Known,
     /// Tables whose definition changed.
     moved: Vec<TableId>,
-    changes: Option<Vec<Change>>,
+    txn: Option<Txn>,
 }
 
 impl SqliteFeed {
@@ -133,13 +133,8 @@ impl SqliteFeed {
     fn take(&mut self, look: Look) {
         self.known = look.known;
         self.ready.extend(look.moved.into_iter().map(Item::Schema));
-        if let Some(changes) = look.changes {
-            let head = Head {
-                position: Position(self.known.from.into()),
-                xid: None,
-                own: false,
-            };
-            self.ready.push_back(Item::Txn(Txn { head, changes }));
+        if let Some(txn) = look.txn {
+            self.ready.push_back(Item::Txn(txn));
             self.pause = SOON;
             self.quiet = None;
         }
@@ -247,7 +242,7 @@ fn look(conn: &mut Connection, reader: &Reader, mut known: Known) -> Result<Opti
         known.schema_version = Some(tables.catalog.schema_version);
     }
     let ends = check_log(log::ends(&tx, place)?, &known, place)?;
-    let changes = if ends.last > known.from {
+    let txn = if ends.last > known.from {
         let changes = dirty(
             &tx,
             reader,
@@ -256,15 +251,16 @@ fn look(conn: &mut Connection, reader: &Reader, mut known: Known) -> Result<Opti
             known.from + 1..=ends.last,
         )?;
         known.from = ends.last;
-        Some(changes)
+        let head = Head {
+            position: Position(known.from.into()),
+            xid: None,
+            own: false,
+        };
+        Some(changes.txn(head)?)
     } else {
         None
     };
-    Ok(Some(Look {
-        known,
-        moved,
-        changes,
-    }))
+    Ok(Some(Look { known, moved, txn }))
 }
 
 fn moved_tables(reader: &Reader, tables: &Tables, stopped: &BTreeSet<TableId>) -> Vec<TableId> {

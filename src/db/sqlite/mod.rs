@@ -29,6 +29,7 @@ mod ledger;
 mod log;
 mod outline;
 mod parts;
+mod pieces;
 mod place;
 mod prune;
 mod pulse;
@@ -41,4 +42,4 @@ mod transact;
 mod view;
 mod writer;
 
-pub use endpoint::open;
+pub use endpoint::{open, open_with};

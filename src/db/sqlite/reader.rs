@@ -3,6 +3,7 @@
 use super::catalog::Catalog;
 use super::place::{OrFault, Place};
 use super::sql::TableSql;
+use crate::db::spill::Spill;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::plan::Plan;
@@ -45,6 +46,8 @@ pub(super) struct Reader {
     pub(super) place: Arc<Place>,
     pub(super) plan: Arc<Plan>,
     pub(super) schema: Arc<SchemaCache>,
+    /// Where large transactions go.
+    pub(super) spill: Spill,
     made: Mutex<Tables>,
 }
 
@@ -57,7 +60,12 @@ pub(super) struct Tables {
 }
 
 impl Reader {
-    pub(super) fn new(place: Arc<Place>, plan: Arc<Plan>, schema: Arc<SchemaCache>) -> Self {
+    pub(super) fn new(
+        place: Arc<Place>,
+        plan: Arc<Plan>,
+        schema: Arc<SchemaCache>,
+        spill: Spill,
+    ) -> Self {
         let none = Catalog {
             schema_version: -1,
             tables: Vec::new(),
@@ -72,6 +80,7 @@ impl Reader {
             place,
             plan,
             schema,
+            spill,
             made,
         }
     }

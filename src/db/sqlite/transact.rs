@@ -111,10 +111,10 @@ fn roll_back(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Runs `act` in a savepoint: an error leaves nothing of it behind, and the transaction goes on.
-pub(super) fn savepoint<T>(
+pub(super) fn savepoint<T, E: From<rusqlite::Error>>(
     conn: &Connection,
-    act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
+    act: impl FnOnce(&Connection) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
     conn.prepare_cached("SAVEPOINT tidegate")?.execute([])?;
     match act(conn) {
         Ok(value) => {

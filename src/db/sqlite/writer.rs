@@ -4,7 +4,7 @@ use super::connect::Db;
 use super::place::Place;
 use super::reader::Reader;
 use super::transact::{immediate, leased};
-use super::{apply, build, land, ledger};
+use super::{apply, build, land, ledger, pieces};
 use crate::db::across::fits;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Fault, Outcome, Result};
@@ -100,8 +100,12 @@ impl Writer for SqliteWriter {
 
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         self.write("apply changes", Some(batch.upto), move |conn, reader| {
+            let tables = reader.tables(conn)?;
+            if let Some(txn) = batch.overflowed() {
+                return pieces::apply(conn, reader, &tables, txn);
+            }
             fits(&reader.plan, None, &batch.net)?;
-            apply::apply(conn, &reader.place, &reader.tables(conn)?, &batch)
+            apply::apply(conn, &reader.place, &tables, &batch)
         })
         .await
     }

@@ -47,12 +47,9 @@ pub(super) enum Done {
 impl Lane {
     pub(super) fn apply(&mut self, batch: Batch) {
         let writer = Arc::clone(&self.writer);
-        let mut tables: Vec<TableId> = batch.net.iter().map(|change| change.table).collect();
-        tables.sort_unstable();
-        tables.dedup();
         let sent = SentBatch {
             upto: batch.upto,
-            tables,
+            tables: batch.tables().into_iter().collect(),
             landed: self.landed.clone(),
         };
         self.flying += 1;
@@ -299,7 +296,9 @@ impl Lane {
             }
             _ => None,
         };
-        if reason.is_none() && fault.kind != Kind::Transient {
+        // What was put aside can't be had again but from the source: the stream is opened anew where the ledger stands.
+        let gone = fault.code == crate::db::spill::FAILED && work == Work::Apply;
+        if gone || reason.is_none() && fault.kind != Kind::Transient {
             self.fatal.get_or_insert(fault);
             return;
         }

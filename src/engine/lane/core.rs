@@ -65,6 +65,24 @@ pub enum Weaken {
     ForgetUnproven,
     /// What one view sees is forgotten although an older view is still being read.
     ForgetOnProof,
+    /// Of a transaction that has outgrown memory only what is still there is laid over the rows.
+    NoOverflowFold,
+}
+
+/// Lays a transaction over a read, as far as the rule is not weakened.
+fn lay(waiting: &mut Waiting, txn: &Arc<Txn>, plan: &Plan, weaken: Weaken) -> bool {
+    let Some(table) = plan.table(waiting.table()) else {
+        return true;
+    };
+    let laid = match weaken {
+        Weaken::NoFold => Ok(()),
+        Weaken::NoOverflowFold => {
+            let there = Txn::new(txn.head, txn.changes.clone());
+            waiting.lay(&there, table)
+        }
+        _ => waiting.lay(txn, table),
+    };
+    laid.is_ok() && (weaken == Weaken::Spoilt || !waiting.spoilt())
 }
 
 /// What is allowed to start now: nothing while paused, no batch while the last one's fault is waited out.
@@ -191,26 +209,21 @@ impl LaneCore {
             return;
         }
         let index = self.queue.next_index();
-        if txn.head.own || txn.changes.is_empty() {
+        if txn.head.own || txn.is_empty() {
             self.queue.push_advance(txn.head.position);
         } else {
             let weight = txn.weight();
-            self.changes_in += txn.changes.len() as u64;
+            self.changes_in += txn.count();
             let txn = Arc::new(txn);
             self.watches.delivered(index, &txn, after);
-            for stage in self.reads.stages.values_mut() {
-                if let Stage::Waiting(waiting) = stage
-                    && self.options.weaken != Weaken::NoFold
-                    && let Some(table) = self.plan.table(waiting.table())
-                {
-                    waiting.lay(&txn, table);
-                }
-            }
-            let heed = self.options.weaken != Weaken::Spoilt;
-            let spoilt = |stage: &Stage| matches!(stage, Stage::Waiting(w) if heed && w.spoilt());
-            let spoilt = self.reads.stages.extract_if(.., |_, stage| spoilt(stage));
+            let (plan, weaken) = (&self.plan, self.options.weaken);
+            let spoilt = |stage: &mut Stage| match stage {
+                Stage::Waiting(waiting) => !lay(waiting, &txn, plan, weaken),
+                Stage::Begun { .. } | Stage::Folded(_) => false,
+            };
+            let useless = self.reads.stages.extract_if(.., |_, stage| spoilt(stage));
             self.outbox
-                .extend(spoilt.map(|(ticket, _)| Action::Again(ticket)));
+                .extend(useless.map(|(ticket, _)| Action::Again(ticket)));
             let ahead = self.options.delivers_before_visible
                 && self.options.weaken != Weaken::ForgetUnproven;
             if ahead || self.reads.oldest_begin().is_some() {
@@ -262,30 +275,36 @@ impl LaneCore {
             self.outbox.push_back(Action::Again(ticket));
             return;
         };
-        if stopped || forgotten {
-            self.outbox.push_back(Action::Again(ticket));
-        } else {
-            let mut waiting = Waiting::new(read);
-            let past_marker = self.options.weaken == Weaken::PastMarker;
-            for (index, txn) in self.kept.iter() {
-                if self.options.weaken != Weaken::NoFold
-                    && !(past_marker && passed.is_some_and(|marker| index > marker))
-                {
-                    waiting.lay(txn, table);
-                }
+        let waiting = match stopped || forgotten {
+            true => None,
+            false => self.fold_kept(read, passed),
+        };
+        match waiting {
+            None => self.outbox.push_back(Action::Again(ticket)),
+            Some(waiting) => {
+                let stage = match passed {
+                    Some(_) => {
+                        Stage::Folded(Box::new(waiting.finish(self.queue.delivered(), table)))
+                    }
+                    None => Stage::Waiting(Box::new(waiting)),
+                };
+                self.reads.stages.insert(ticket, stage);
             }
-            if waiting.spoilt() && self.options.weaken != Weaken::Spoilt {
-                self.outbox.push_back(Action::Again(ticket));
-                self.prune();
-                return;
-            }
-            let stage = match passed {
-                Some(_) => Stage::Folded(Box::new(waiting.finish(self.queue.delivered(), table))),
-                None => Stage::Waiting(Box::new(waiting)),
-            };
-            self.reads.stages.insert(ticket, stage);
         }
         self.prune();
+    }
+
+    /// The read with everything that was delivered and kept laid over it; none where that can't be read.
+    fn fold_kept(&self, read: ChunkRead, passed: Option<Index>) -> Option<Waiting> {
+        let mut waiting = Waiting::new(read);
+        let mut usable = true;
+        let past_marker = self.options.weaken == Weaken::PastMarker;
+        for (index, txn) in self.kept.iter() {
+            if !(past_marker && passed.is_some_and(|marker| index > marker)) {
+                usable &= lay(&mut waiting, txn, &self.plan, self.options.weaken);
+            }
+        }
+        usable.then_some(waiting)
     }
 
     /// Gives up a read, in whatever stage. One that is being landed must have ended first.

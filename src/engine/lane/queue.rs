@@ -76,7 +76,7 @@ impl Queue {
     pub fn push_txn(&mut self, txn: Arc<Txn>, weight: u64, after: Position) {
         self.delivered_position = txn.head.position;
         self.bytes += weight;
-        self.changes += txn.changes.len() as u64;
+        self.changes += txn.count();
         self.push(What::Txn { txn, weight, after });
     }
 
@@ -128,7 +128,8 @@ impl Queue {
     }
 
     /// The next batch: transactions from the front, at most `limit` bytes (but at least one), up to the first that `held`
-    /// refuses. With `checkpoint` a mere advance of the position makes a batch too.
+    /// refuses. One that has outgrown memory is a batch of its own. With `checkpoint` a mere advance of the position makes a
+    /// batch too.
     pub fn take(
         &mut self,
         limit: Bytes,
@@ -140,12 +141,16 @@ impl Queue {
         }
         let mut log = Vec::new();
         let (mut bytes, mut entries, mut upto) = (0, 0, self.applied_position);
+        let mut alone = false;
         for entry in &self.entries {
             match &entry.what {
                 What::Txn { txn, weight, .. } => {
-                    if (bytes > 0 && bytes + weight > limit.0) || held(entry.index, txn) {
+                    let beyond = txn.overflow.is_some();
+                    let full = bytes > 0 && (beyond || alone || bytes + weight > limit.0);
+                    if full || held(entry.index, txn) {
                         break;
                     }
+                    alone = beyond;
                     bytes += weight;
                     upto = txn.head.position;
                     log.push(Arc::clone(txn));
@@ -160,7 +165,10 @@ impl Queue {
         }
         self.flight = Some(Flight { entries, upto });
         Some(Batch {
-            net: collapse(log.iter().map(AsRef::as_ref)),
+            net: match alone {
+                true => Vec::new(),
+                false => collapse(log.iter().map(AsRef::as_ref)),
+            },
             log,
             upto,
         })
@@ -174,7 +182,7 @@ impl Queue {
         for entry in self.entries.drain(..flight.entries) {
             if let What::Txn { txn, weight, .. } = entry.what {
                 self.bytes -= weight;
-                self.changes -= txn.changes.len() as u64;
+                self.changes -= txn.count();
             }
         }
         self.applied_position = flight.upto;

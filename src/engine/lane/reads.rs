@@ -5,6 +5,7 @@ use super::queue::Index;
 use crate::db::{ChunkMark, Landing};
 use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Txn};
+use crate::domain::fault::Result;
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick};
 use crate::domain::position::{Barrier, Seen};
@@ -56,9 +57,7 @@ pub(super) struct Held {
 impl Held {
     /// Whether the transaction touches a row that is landing. The keys are only gathered when one comes along.
     pub fn touched_by(&mut self, txn: &Txn, table: &Table) -> bool {
-        let mine = |change: &&Change| change.table == self.table;
-        let mut changes = txn.changes.iter().filter(mine).peekable();
-        if changes.peek().is_none() {
+        if !txn.touches(self.table) {
             return false;
         }
         let (rows, gone) = (&self.rows, &self.gone);
@@ -67,10 +66,13 @@ impl Held {
             there.chain(gone.iter().cloned().map(Some)).collect()
         });
         // A key that can't be told may be any.
-        changes.any(|change| match keys {
-            Some(keys) => keys.contains(&change.key),
-            None => true,
-        })
+        let touches = |change: &Change| {
+            change.table == self.table
+                && keys.as_ref().is_none_or(|keys| keys.contains(&change.key))
+        };
+        // What can't be read waits like what touches: that it can't be read will come out when it is applied.
+        txn.pieces()
+            .any(|piece| piece.map_or(true, |piece| piece.iter().any(touches)))
     }
 
     pub fn landing(&self) -> Landing {
@@ -109,15 +111,21 @@ impl Waiting {
     }
 
     /// Lays a delivered transaction over the rows, unless the view contains it.
-    pub fn lay(&mut self, txn: &Txn, table: &Table) {
-        if self.read.seen.sees(&txn.head) {
-            return;
+    ///
+    /// # Errors
+    /// A transaction that can't be read: the rows are of no use any more.
+    pub fn lay(&mut self, txn: &Txn, table: &Table) -> Result<()> {
+        if self.read.seen.sees(&txn.head) || !txn.touches(self.read.table) {
+            return Ok(());
         }
-        for change in &txn.changes {
-            if change.table == self.read.table {
-                self.fold.lay(table, &change.key, &change.image);
+        for piece in txn.pieces() {
+            for change in piece?.iter() {
+                if change.table == self.read.table {
+                    self.fold.lay(table, &change.key, &change.image);
+                }
             }
         }
+        Ok(())
     }
 
     /// Whether the rows can't be used any more.

@@ -6,7 +6,7 @@ use crate::domain::id::TableId;
 use crate::domain::key::Key;
 use crate::domain::position::{Head, Position, Seen};
 use crate::domain::unit::Bytes;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 /// A verifier's window, from before its first view until its last question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +33,8 @@ enum What {
         /// fall into the middle of, and where it can't be told apart.
         atomic: bool,
         keys: Vec<(TableId, Key)>,
+        /// Tables of which any key may have changed: what has outgrown memory is not remembered by its keys.
+        any: BTreeSet<TableId>,
     },
     Stop(TableId),
 }
@@ -168,8 +170,12 @@ impl WatchLog {
                     after,
                     atomic,
                     keys,
+                    any,
                 } => {
                     if between(seen, applied, head, *after, *atomic) {
+                        if any.contains(&table) {
+                            return Changed::Lost;
+                        }
                         let mine = keys.iter().filter(|(t, _)| *t == table);
                         changed.extend(mine.map(|(_, key)| key.clone()));
                     }
@@ -182,6 +188,9 @@ impl WatchLog {
 
 impl Entry {
     fn of(index: Index, txn: &Txn, after: Position) -> Self {
+        if txn.overflow.is_some() {
+            return Self::large(index, txn, after);
+        }
         let keys: Vec<(TableId, Key)> = txn
             .changes
             .iter()
@@ -199,6 +208,23 @@ impl Entry {
                     .iter()
                     .any(|c| !matches!(c.image, Image::Present(_) | Image::Gone)),
                 keys,
+                any: BTreeSet::new(),
+            },
+        }
+    }
+
+    /// Only for as long as the two reads stand on either side of it are both sides read again.
+    fn large(index: Index, txn: &Txn, after: Position) -> Self {
+        Self {
+            index,
+            weight: size_of::<Self>() as u64,
+            what: What::Txn {
+                head: txn.head,
+                after,
+                // It may be a batch of dirty keys, and those are between more reads.
+                atomic: false,
+                keys: Vec::new(),
+                any: txn.tables(),
             },
         }
     }

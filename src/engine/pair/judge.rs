@@ -41,7 +41,7 @@ pub(super) async fn by_stream(
     }
     let late = match upto {
         Barrier::At(head) if head <= applied => Late::default(),
-        upto => changed(source, matched, applied, upto).await?,
+        upto => changed(source, matched, applied, upto, tables).await?,
     };
     for passed in tables {
         let id = passed.id;
@@ -68,6 +68,7 @@ pub(super) async fn by_stream(
 /// What the source changed after the target's position.
 #[derive(Default)]
 struct Late {
+    /// Of the keys that differ those that it changed; a table without any is here too, once it was changed.
     keys: HashMap<TableId, HashSet<Key>>,
     /// Tables that were emptied at once: all that differs in them may be late.
     emptied: HashSet<TableId>,
@@ -90,16 +91,26 @@ async fn changed(
     matched: &Matched,
     from: Position,
     upto: Barrier,
+    tables: &[Passed],
 ) -> Result<Late> {
+    // The stream may have changed millions of keys; nobody asks about others than these.
+    let differ: HashSet<(TableId, &Key)> = tables
+        .iter()
+        .flat_map(|passed| passed.found.iter().map(|found| (passed.id, &found.key)))
+        .collect();
     let mut feed = source.feed(&matched.plan, from).await?;
     let mut late = Late::default();
     let at = |position: Position| matches!(upto, Barrier::At(to) if position >= to);
     loop {
         let reached = match feed.next().await? {
             Item::Txn(txn) => {
-                for change in txn.changes.iter() {
-                    let keys = late.keys.entry(change.table).or_default();
-                    keys.insert(change.key.clone());
+                for piece in txn.pieces() {
+                    for change in piece?.iter() {
+                        let keys = late.keys.entry(change.table).or_default();
+                        if differ.contains(&(change.table, &change.key)) {
+                            keys.insert(change.key.clone());
+                        }
+                    }
                 }
                 at(txn.head.position)
             }

@@ -31,6 +31,7 @@ struct Bed {
     server: Server,
     fence: Arc<StartFence>,
     plan: Arc<Plan>,
+    spill: Spill,
 }
 
 /// Slots belong to a server, names of slots too: a migration of its own name for each test.
@@ -67,6 +68,7 @@ impl Bed {
             home,
             server,
             fence: Arc::default(),
+            spill: Spill::default(),
         };
         bed.run(&format!(
             "CREATE PUBLICATION {0} FOR TABLE t, u, tidegate.ledger WITH (publish_via_partition_root)",
@@ -118,6 +120,7 @@ impl Bed {
             Arc::clone(&self.plan),
             from,
             Arc::clone(&self.fence),
+            self.spill.clone(),
         )
         .await
     }

@@ -223,7 +223,7 @@ async fn a_password_opens_the_stream() {
     let open = async |password: &str| {
         let server = Server::at(&url(password), Side::Source).unwrap();
         let (plan, fence) = (Arc::clone(&bed.plan), Arc::clone(&bed.fence));
-        PgFeed::open(server, plan, Position::START, fence).await
+        PgFeed::open(server, plan, Position::START, fence, Spill::default()).await
     };
     let refused = open("wrong").await.err().unwrap();
     assert_eq!(refused.code, "LOGIN");

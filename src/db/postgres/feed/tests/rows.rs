@@ -264,6 +264,39 @@ async fn a_redefined_table_is_told_once_and_left_out() {
 
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
+async fn a_large_transaction_comes_whole_less_what_was_emptied_in_it() {
+    let mut bed = Bed::new().await;
+    bed.spill = Spill::default().sized(5_000, 2_000);
+    let mut feed = bed.feed(Position::START).await.unwrap();
+    bed.run(
+        "BEGIN; INSERT INTO t SELECT i, i FROM generate_series(1, 500) i;
+         INSERT INTO u SELECT 'u' || i FROM generate_series(1, 300) i; TRUNCATE t;
+         INSERT INTO t SELECT i, -i FROM generate_series(400, 900) i; UPDATE t SET n = 0 WHERE id = 700;
+         ALTER TABLE u ADD more int; INSERT INTO u (a) VALUES ('never told'); DELETE FROM t WHERE id = 400; COMMIT",
+    )
+    .await;
+    assert_eq!(item(&mut feed).await, Item::Schema(U));
+    assert_eq!(item(&mut feed).await, Item::Truncate(T));
+    let large = txn(&mut feed).await;
+    assert!(large.overflow.is_some() && large.weight() < 6_000);
+    let pieces: Vec<Vec<Change>> = large.pieces().map(|p| p.unwrap().to_vec()).collect();
+    assert!(pieces.len() > 20, "{}", pieces.len());
+    let all = pieces.concat();
+    assert_eq!(large.count(), all.len() as u64);
+    let (of_t, of_u): (Vec<_>, Vec<_>) = all.into_iter().partition(|change| change.table == T);
+    let mut wanted: Vec<Change> = (400..=900)
+        .map(|id| t(id, Image::Inserted(row(id, -id, ""))))
+        .collect();
+    wanted.push(t(700, Image::Updated(row(700, 0, ""))));
+    wanted.push(t(400, Image::Gone));
+    assert_eq!(of_t, wanted);
+    assert_eq!(of_u.len(), 300, "what came before its definition changed");
+    drop(feed);
+    bed.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
 async fn partitions_come_as_their_root() {
     let bed = Bed::new().await;
     bed.run(
