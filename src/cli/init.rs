@@ -309,7 +309,8 @@ fn config(name: &str, ends: &Ends) -> String {
     out.push_str(
         "[backfill]\n\
          # chunk_time = \"500ms\"           # how long reading one chunk takes; sizes adapt to it\n\
-         # max_rows_per_second = \"20k\"    # the pace at the start; none: as fast as the signals allow\n\n\
+         # max_rows_per_second = \"20k\"    # the pace at the start; none: as fast as the signals allow\n\
+         # workers = 2                    # chunks that land at once, where the target gains from it\n\n\
          [throttle]\n\
          # max_lag = \"3s\"                 # the copy slows as the stream's lag nears this, and waits beyond it\n\
          # max_lock_wait = \"50ms\"         # the longest a write of the application may wait for tidegate\n\

@@ -6,7 +6,7 @@
 //! on as long as nobody has to look into them, and read again in another form otherwise.
 
 use super::fault::{Fault, Kind, Result};
-use super::packed::Packed;
+use super::packed::{Packed, Pieces};
 use super::unit::Bytes;
 use super::value::{Row, Value};
 use std::borrow::Cow;
@@ -26,9 +26,7 @@ pub trait LineForm: Send + Sync {
 /// Rows as a database wrote them, one line after another.
 #[derive(Clone)]
 pub struct Lines {
-    bytes: Vec<u8>,
-    /// Where each line ends in `bytes`.
-    ends: Vec<usize>,
+    lines: Pieces,
     form: Arc<dyn LineForm>,
 }
 
@@ -36,8 +34,7 @@ impl Lines {
     /// None yet.
     pub fn new(form: Arc<dyn LineForm>) -> Self {
         Self {
-            bytes: Vec::new(),
-            ends: Vec::new(),
+            lines: Pieces::default(),
             form,
         }
     }
@@ -45,54 +42,33 @@ impl Lines {
     /// None yet, with room for a whole chunk ([`Packed::for_chunk`] says why so much).
     pub fn for_chunk(form: Arc<dyn LineForm>) -> Self {
         Self {
-            bytes: Vec::with_capacity(super::packed::MAPPED),
-            ends: Vec::new(),
+            lines: Pieces::for_chunk(),
             form,
         }
     }
 
     /// Adds a line, with whatever ends it.
     pub fn push(&mut self, line: &[u8]) {
-        self.bytes.extend_from_slice(line);
-        self.ends.push(self.bytes.len());
-    }
-
-    fn write(&mut self, row: &[Value]) {
-        self.form.write(row, &mut self.bytes);
-        self.ends.push(self.bytes.len());
+        self.lines.push(line);
     }
 
     /// All lines, for a database of the kind that wrote them.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn line(&self, at: usize) -> &[u8] {
-        let end = self.ends.get(at).copied().unwrap_or_default();
-        self.bytes.get(self.start(at)..end).unwrap_or_default()
-    }
-
-    fn start(&self, at: usize) -> usize {
-        at.checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .copied()
-            .unwrap_or_default()
+        self.lines.as_bytes()
     }
 
     fn row(&self, at: usize) -> Row {
         let mut one = Packed::default();
-        if at < self.ends.len() {
-            self.form.read(self.line(at), &mut one);
+        if at < self.lines.len() {
+            self.form.read(self.lines.get(at), &mut one);
         }
         one.row(0)
     }
 
     /// Takes the last row away again.
     pub fn pop(&mut self) -> Option<Row> {
-        let last = self.ends.len().checked_sub(1)?;
-        let row = self.row(last);
-        self.bytes.truncate(self.start(last));
-        self.ends.pop();
+        let row = self.row(self.lines.len().checked_sub(1)?);
+        self.lines.pop();
         Some(row)
     }
 
@@ -103,16 +79,17 @@ impl Lines {
             new.append(self, from..at);
             from = at + 1;
             if let Some(row) = row {
-                new.write(row);
+                new.form.write(row, new.lines.open());
+                new.lines.end();
             }
         }
-        new.append(self, from..self.ends.len());
+        new.append(self, from..self.lines.len());
         new
     }
 
     fn append(&mut self, other: &Self, rows: Range<usize>) {
-        for at in rows.start..rows.end.min(other.ends.len()) {
-            self.push(other.line(at));
+        for at in rows.start..rows.end.min(other.lines.len()) {
+            self.lines.push(other.lines.get(at));
         }
     }
 }
@@ -128,8 +105,7 @@ pub trait Seal: Send + Sync {
 /// Rows as a database gives them to one of its kind, with nothing known of them but their keys.
 #[derive(Clone)]
 pub struct Sealed {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+    rows: Pieces,
     seal: Arc<dyn Seal>,
 }
 
@@ -137,21 +113,19 @@ impl Sealed {
     /// None yet, with room for a whole chunk.
     pub fn for_chunk(seal: Arc<dyn Seal>) -> Self {
         Self {
-            bytes: Vec::with_capacity(super::packed::MAPPED),
-            ends: Vec::new(),
+            rows: Pieces::for_chunk(),
             seal,
         }
     }
 
     /// Adds a row.
     pub fn push(&mut self, row: &[u8]) {
-        self.bytes.extend_from_slice(row);
-        self.ends.push(self.bytes.len());
+        self.rows.push(row);
     }
 
     /// All rows, one after the other.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.rows.as_bytes()
     }
 
     /// The columns' types.
@@ -161,9 +135,7 @@ impl Sealed {
 
     /// The cells of a row's key; none where they can't be read.
     pub fn key(&self, at: usize) -> Option<Vec<Value>> {
-        let from = at.checked_sub(1).and_then(|before| self.ends.get(before));
-        let row = from.copied().unwrap_or_default()..*self.ends.get(at)?;
-        self.seal.key(self.bytes.get(row)?)
+        self.seal.key(self.rows.get(at))
     }
 }
 
@@ -189,8 +161,8 @@ impl Bulk {
     pub fn len(&self) -> usize {
         match self {
             Self::Packed(rows) => rows.len(),
-            Self::Lines(lines) => lines.ends.len(),
-            Self::Sealed(rows) => rows.ends.len(),
+            Self::Lines(lines) => lines.lines.len(),
+            Self::Sealed(sealed) => sealed.rows.len(),
         }
     }
 
@@ -203,12 +175,8 @@ impl Bulk {
     pub fn bytes(&self) -> Bytes {
         match self {
             Self::Packed(rows) => rows.bytes(),
-            Self::Lines(lines) => {
-                Bytes((lines.bytes.len() + lines.ends.len() * size_of::<usize>()) as u64)
-            }
-            Self::Sealed(rows) => {
-                Bytes((rows.bytes.len() + rows.ends.len() * size_of::<usize>()) as u64)
-            }
+            Self::Lines(lines) => lines.lines.weight(),
+            Self::Sealed(sealed) => sealed.rows.weight(),
         }
     }
 
@@ -239,13 +207,13 @@ impl Bulk {
         Ok(match self {
             Self::Sealed(_) => {
                 let what = "sealed rows can't be taken apart";
-                return Err(Fault::new(Kind::Own, what).code("SEALED"));
+                return Err(Fault::new(Kind::Own, what));
             }
             Self::Packed(rows) => Cow::Borrowed(rows),
             Self::Lines(lines) => {
                 let mut rows = Packed::default();
-                for at in 0..lines.ends.len() {
-                    lines.form.read(lines.line(at), &mut rows);
+                for at in 0..lines.lines.len() {
+                    lines.form.read(lines.lines.get(at), &mut rows);
                 }
                 Cow::Owned(rows)
             }
@@ -280,7 +248,7 @@ impl<R: AsRef<[Value]>> FromIterator<R> for Bulk {
 impl PartialEq for Bulk {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Sealed(a), Self::Sealed(b)) => a.bytes == b.bytes && a.ends == b.ends,
+            (Self::Sealed(a), Self::Sealed(b)) => a.rows == b.rows,
             (a, b) => matches!((a.packed(), b.packed()), (Ok(a), Ok(b)) if a == b),
         }
     }

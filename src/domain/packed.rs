@@ -14,7 +14,7 @@ const REAL: u8 = 2;
 const TEXT: u8 = 3;
 const BLOB: u8 = 4;
 /// More than what glibc's allocator would ever take from a pool (its `DEFAULT_MMAP_THRESHOLD_MAX` is 32 MB).
-pub(super) const MAPPED: usize = 33 << 20;
+const MAPPED: usize = 33 << 20;
 
 /// A cell of a packed row, borrowed: the same cases as [`Value`].
 #[derive(Debug, Clone, Copy)]
@@ -71,13 +71,76 @@ impl<'a> From<&'a Value> for Cell<'a> {
     }
 }
 
-/// Rows, packed.
-#[derive(Clone, Default)]
-pub struct Packed {
+/// Pieces of bytes, one behind the other in one piece of memory.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Pieces {
     bytes: Vec<u8>,
-    /// Where each row ends in `bytes`.
+    /// Where each piece ends in `bytes`.
     ends: Vec<usize>,
 }
+
+impl Pieces {
+    /// None yet, with room for a whole chunk.
+    pub(super) fn for_chunk() -> Self {
+        Self {
+            bytes: Vec::with_capacity(MAPPED),
+            ends: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// What they take.
+    pub(super) fn weight(&self) -> Bytes {
+        Bytes((self.bytes.len() + self.ends.len() * size_of::<usize>()) as u64)
+    }
+
+    /// All of them.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// To write the next piece to, which [`end`](Self::end) ends.
+    pub(super) fn open(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        self.bytes.extend_from_slice(piece);
+        self.end();
+    }
+
+    /// One of them; of one that isn't there, nothing.
+    pub(super) fn get(&self, at: usize) -> &[u8] {
+        let end = self.ends.get(at).copied().unwrap_or_default();
+        self.bytes.get(self.start(at)..end).unwrap_or_default()
+    }
+
+    /// Takes the last away again.
+    pub(super) fn pop(&mut self) {
+        if let Some(last) = self.len().checked_sub(1) {
+            self.bytes.truncate(self.start(last));
+            self.ends.pop();
+        }
+    }
+
+    fn start(&self, at: usize) -> usize {
+        at.checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// Rows, packed.
+#[derive(Clone, Default)]
+pub struct Packed(Pieces);
 
 impl Packed {
     /// None yet, with room for a whole chunk: a buffer that grows is copied, and takes its room twice meanwhile.
@@ -86,25 +149,22 @@ impl Packed {
     /// it back at once: chunks are read on one thread and freed on another, and smaller buffers would stay in the pools of all
     /// these threads.
     pub fn for_chunk() -> Self {
-        Self {
-            bytes: Vec::with_capacity(MAPPED),
-            ends: Vec::new(),
-        }
+        Self(Pieces::for_chunk())
     }
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.0.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.0.len() == 0
     }
 
     /// The bytes that they take.
     pub fn bytes(&self) -> Bytes {
-        Bytes((self.bytes.len() + self.ends.len() * size_of::<usize>()) as u64)
+        self.0.weight()
     }
 
     /// Adds a row.
@@ -117,26 +177,25 @@ impl Packed {
 
     /// Adds a cell to the row that [`end_row`](Self::end_row) will end.
     pub fn cell(&mut self, cell: Cell<'_>) {
-        cell.write(&mut self.bytes);
+        cell.write(self.0.open());
     }
 
     /// Makes the cells since the last end a row.
     pub fn end_row(&mut self) {
-        self.ends.push(self.bytes.len());
+        self.0.end();
     }
 
     /// Takes the last row away again.
     pub fn pop(&mut self) -> Option<Row> {
         let last = self.len().checked_sub(1)?;
         let row = self.row(last);
-        self.ends.pop();
-        self.bytes.truncate(self.start(last));
+        self.0.pop();
         Some(row)
     }
 
     /// The cells of one row; of a row that isn't there, none.
     pub fn cells(&self, at: usize) -> Cells<'_> {
-        Cells(self.raw(at))
+        Cells(self.0.get(at))
     }
 
     /// One row, unpacked; of a row that isn't there, empty.
@@ -167,21 +226,8 @@ impl Packed {
 
     fn append(&mut self, other: &Self, rows: std::ops::Range<usize>) {
         for at in rows.start..rows.end.min(other.len()) {
-            self.bytes.extend_from_slice(other.raw(at));
-            self.end_row();
+            self.0.push(other.0.get(at));
         }
-    }
-
-    fn start(&self, at: usize) -> usize {
-        at.checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .copied()
-            .unwrap_or_default()
-    }
-
-    fn raw(&self, at: usize) -> &[u8] {
-        let end = self.ends.get(at).copied().unwrap_or_default();
-        self.bytes.get(self.start(at)..end).unwrap_or_default()
     }
 }
 
@@ -242,7 +288,7 @@ impl<R: AsRef<[Value]>> FromIterator<R> for Packed {
 /// Cell by cell as [`Value`]s compare: bits for reals, storage class first.
 impl PartialEq for Packed {
     fn eq(&self, other: &Self) -> bool {
-        self.ends == other.ends && self.bytes == other.bytes
+        self.0 == other.0
     }
 }
 impl Eq for Packed {}

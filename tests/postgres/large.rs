@@ -1,18 +1,16 @@
 //! One transaction that is larger than memory should hold: it is applied as a whole, in bounded memory, and killed in the middle
 //! of that the engine has applied nothing of it.
 
-use crate::load::full;
 use crate::stand::Stand;
 use std::time::{Duration, Instant};
 
 /// What the engine may take at most, in kB, as a debug build with everything else that it does.
 const MOST: u64 = 96 << 10;
-/// Two million rows take a debug build their time.
+/// So many rows take a debug build their time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-fn rows() -> u32 {
-    if full() { 2_000_000 } else { 300_000 }
-}
+/// Some ten times what is kept in memory of a transaction.
+const ROWS: u32 = 300_000;
 
 /// Followed, and in step.
 fn following(what: &str) -> Stand {
@@ -39,7 +37,7 @@ fn commit(stand: &Stand) {
          UPDATE big SET id = id - 5000000 WHERE id BETWEEN 1000 AND 2000;
          INSERT INTO big SELECT i, i, 'again' FROM generate_series(7, 700, 7) i;
          COMMIT",
-        rows()
+        ROWS
     ));
 }
 
@@ -53,7 +51,7 @@ fn until(what: &str, stand: &mut Stand, mut holds: impl FnMut(&Stand) -> bool) {
 }
 
 fn applied(stand: &Stand) -> bool {
-    let last = format!("SELECT count(*) FROM big WHERE id >= {} - 7", rows());
+    let last = format!("SELECT count(*) FROM big WHERE id >= {} - 7", ROWS);
     stand.target.sql(&last).trim() != "0"
 }
 
@@ -68,7 +66,7 @@ fn a_large_transaction_is_applied_in_bounded_memory() {
     let (peak, took) = (stand.peak(), began.elapsed());
     println!(
         "{} rows in {took:?}: peak {peak} kB, before {before} kB",
-        rows()
+        ROWS
     );
     stand.assert_equal();
     assert!(peak < MOST, "{peak} kB");

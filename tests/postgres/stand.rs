@@ -237,6 +237,15 @@ impl Stand {
     }
 
     pub fn until(&mut self, what: &str, done: impl Fn(&Json) -> bool) -> Json {
+        self.until_within(PATIENCE, what, done)
+    }
+
+    pub fn until_within(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        done: impl Fn(&Json) -> bool,
+    ) -> Json {
         let began = Instant::now();
         loop {
             let status = self.status().unwrap_or_default();
@@ -244,7 +253,7 @@ impl Stand {
                 return status;
             }
             assert!(
-                began.elapsed() < PATIENCE && !self.ended(),
+                began.elapsed() < patience && !self.ended(),
                 "not {what}: {status:#}\n{}",
                 self.log()
             );

@@ -11,6 +11,7 @@ use super::rows;
 use super::sql::{Column, TableSql, Tables};
 use super::transact::{Broke, savepoint, settled};
 use crate::db::{Applied, Batch};
+use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Image, merge};
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
@@ -143,7 +144,7 @@ pub(super) async fn set_wise(
     for (id, sql) in made {
         let Some(table) = all.get(id) else { continue };
         if !table.put.is_empty() {
-            applied.changed += rows::upsert(session, sql, table.put.iter().copied()).await?;
+            applied.changed += put(session, sql, &table.put).await?;
         }
         if !table.updated.is_empty() {
             let columns: Vec<_> = sql.settable().collect();
@@ -165,6 +166,22 @@ pub(super) async fn set_wise(
         }
     }
     Ok(applied)
+}
+
+/// Many rows are most likely new: COPY is several times quicker, and refused as a whole where one of them is there.
+const WORTH_COPY: usize = 500;
+
+async fn put(session: &mut Session, sql: &TableSql, put: &[&Row]) -> Result<u64, Broke> {
+    if put.len() >= WORTH_COPY {
+        let rows: Bulk = put.iter().copied().collect();
+        savepoint(session).await?;
+        let copied = rows::copy_in(session, &sql.from, &sql.column_list(), &rows).await;
+        match settled(session, copied).await {
+            Err(broke) if broke.in_the_way() => {}
+            done => return done.map(|()| put.len() as u64),
+        }
+    }
+    rows::upsert(session, sql, put.iter().copied()).await
 }
 
 async fn update(
