@@ -68,8 +68,8 @@ struct InHand {
 struct Sealing {
     /// Chunks that are still to be read in a form that can be looked into.
     open: AtomicU32,
-    /// Whether the target was asked if it takes them.
-    asked: AtomicBool,
+    /// Whether the target has said that it takes them.
+    taken: AtomicBool,
 }
 
 /// So many chunks are read open after one had to be read again: a table that is written to all over would be read twice.
@@ -256,11 +256,15 @@ impl Copier {
         let (lo_now, sealed) = (lo.as_ref(), sealing.next());
         let mut read = view.chunk(chunk.table, lo_now, size, most, sealed).await?;
         if let Bulk::Sealed(rows) = &read.rows
-            && !sealing.asked.swap(true, Ordering::Relaxed)
-            && !self.lane.takes_sealed(chunk.table, rows.types()).await?
+            && !sealing.taken.load(Ordering::Relaxed)
         {
-            sealing.refused();
-            read = view.chunk(chunk.table, lo_now, size, most, false).await?;
+            // Only an answer counts: a question that failed is asked again.
+            if self.lane.takes_sealed(chunk.table, rows.types()).await? {
+                sealing.taken.store(true, Ordering::Relaxed);
+            } else {
+                sealing.refused();
+                read = view.chunk(chunk.table, lo_now, size, most, false).await?;
+            }
         }
         let bytes = read.rows.bytes();
         let cut = read.cut.is_some() && (read.rows.len() as u64) < size.0;
