@@ -176,6 +176,7 @@ impl Gathered {
             head,
             changes: self.changes,
             overflow,
+            read_before: None,
         })
     }
 }

@@ -88,6 +88,9 @@ pub struct Txn {
     pub changes: Vec<Change>,
     /// Those that come after them, where they have outgrown memory.
     pub overflow: Option<Arc<dyn Overflow>>,
+    /// Where cells of it, which the stream left out, were read from the source later than it was committed: a transaction
+    /// that began after that. A read of the source that does not see this one may be older than what was read.
+    pub read_before: Option<u64>,
 }
 
 impl Txn {
@@ -97,6 +100,7 @@ impl Txn {
             head,
             changes,
             overflow: None,
+            read_before: None,
         }
     }
 
@@ -150,7 +154,10 @@ impl PartialEq for Txn {
             (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
             _ => false,
         };
-        beyond && self.head == other.head && self.changes == other.changes
+        beyond
+            && self.head == other.head
+            && self.changes == other.changes
+            && self.read_before == other.read_before
     }
 }
 impl Eq for Txn {}

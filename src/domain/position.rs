@@ -70,10 +70,15 @@ impl Seen {
     pub fn sees(&self, head: &Head) -> bool {
         match self {
             Self::UpTo(position) => head.position <= *position,
-            Self::Pg { xmin, xmax, xip } => match head.xid {
-                Some(xid) => xid < *xmin || (xid < *xmax && !xip.contains(&xid)),
-                None => false,
-            },
+            Self::Pg { .. } => head.xid.is_some_and(|xid| self.sees_xid(xid)),
+        }
+    }
+
+    /// Whether a transaction is visible to the read. Only a snapshot that is told by ids hides any.
+    pub fn sees_xid(&self, xid: u64) -> bool {
+        match self {
+            Self::UpTo(_) => true,
+            Self::Pg { xmin, xmax, xip } => xid < *xmin || (xid < *xmax && !xip.contains(&xid)),
         }
     }
 }

@@ -376,6 +376,7 @@ pub async fn a_failed_piece_leaves_nothing(ground: &impl Ground) {
     let lost = Batch {
         log: vec![std::sync::Arc::new(Txn {
             overflow: Some(std::sync::Arc::new(Torn(log[..60].to_vec()))),
+            read_before: None,
             ..(*large(upto, log).log[0]).clone()
         })],
         net: Vec::new(),

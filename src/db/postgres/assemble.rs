@@ -49,6 +49,7 @@ struct Open {
     emptied: Vec<TableId>,
     changed: Vec<TableId>,
     markers: Vec<Nonce>,
+    read_before: Option<u64>,
 }
 
 impl Assembler {
@@ -80,6 +81,7 @@ impl Assembler {
             emptied: Vec::new(),
             changed: Vec::new(),
             markers: Vec::new(),
+            read_before: None,
         });
     }
 
@@ -114,7 +116,9 @@ impl Assembler {
                 xid: Some(open.xid),
                 own: open.own == Some(true),
             };
-            items.push(Item::Txn(open.changes.txn(head)?));
+            let mut txn = open.changes.txn(head)?;
+            txn.read_before = open.read_before;
+            items.push(Item::Txn(txn));
         }
         items.extend(open.markers.into_iter().map(Item::Marker));
         Ok(items)
@@ -232,8 +236,8 @@ impl Assembler {
     ///
     /// What is read may be newer than this place in the stream. That does no harm: whatever changed such a cell since is further
     /// on in the stream, with the whole cell, and is applied over it. Where no row has that key any more, its removal is further
-    /// on too. Until then it is left out with all its updates: a made-up cell could break a constraint of the target, and
-    /// nobody compares the rows that the stream is still about to change.
+    /// on too. Until then it is left out with all its updates, for a made-up cell could break a constraint of the target; that it
+    /// is not there is told as a change of that key. And it is told what a read of the source must see to be no older than this.
     async fn complete(&mut self, shape: &Shape, old: Key, key: Key, cells: Cells) -> Result<()> {
         let gone = shape.change(old, Image::Gone);
         let (Some(xid), Some(table)) = (
@@ -249,7 +253,11 @@ impl Assembler {
             table,
             xid,
         };
-        match reread::cells(&self.server, asked, &key, cells).await? {
+        let (found, after) = reread::cells(&self.server, asked, &key, cells).await?;
+        if let Some(open) = &mut self.open {
+            open.read_before = open.read_before.max(after);
+        }
+        match found {
             Found::Cells(cells) => {
                 let row = whole(cells).map_err(|_| self.unreadable("a cell can't be read"))?;
                 self.push(gone)?;
@@ -257,6 +265,7 @@ impl Assembler {
             }
             Found::Nothing => {
                 self.push(gone)?;
+                self.push(shape.change(key.clone(), Image::Gone))?;
                 self.doomed.insert((shape.table, key));
             }
             // The stream comes to that later, but can't get past this without it.

@@ -39,7 +39,7 @@ pub(super) enum Found {
 /// No such table, column, schema or type (any more), and a key that its column's type can't be.
 const REDEFINED: [&str; 6] = ["42P01", "42703", "3F000", "42883", "42704", "22P02"];
 
-/// Fills in the absent cells of a row.
+/// Fills in the absent cells of a row, and says which transaction began after it was read.
 ///
 /// Waits until the transaction is visible: before, a row that is not found might just not be visible yet. And until the log is on
 /// disk as far as was read: of what was read, nothing can be undone by a crash that takes the newest commits with it.
@@ -51,7 +51,7 @@ pub(super) async fn cells(
     asked: Asked<'_>,
     key: &Key,
     mut cells: Cells,
-) -> Result<Found> {
+) -> Result<(Found, Option<u64>)> {
     let place = &server.place;
     let doing = "read the rest of a row";
     let absent: Vec<usize> = (0..cells.len()).filter(|i| cells[*i].is_none()).collect();
@@ -65,7 +65,7 @@ pub(super) async fn cells(
         let row = match session.conn()?.fetch_one(sqlx::raw_sql(&sql)).await {
             Ok(row) => row,
             Err(error) if state(&error).is_some_and(|state| REDEFINED.contains(&state)) => {
-                return Ok(Found::Redefined);
+                return Ok((Found::Redefined, None));
             }
             Err(error) => return Err(place.fault(doing, &error)),
         };
@@ -89,13 +89,14 @@ pub(super) async fn cells(
             cells[*column] = Some(value);
         }
         drop(row);
-        on_disk(&mut session).await?;
+        let after = on_disk(&mut session).await?;
         session.rest();
-        return Ok(if there {
+        let found = if there {
             Found::Cells(cells)
         } else {
             Found::Nothing
-        });
+        };
+        return Ok((found, Some(after)));
     }
 }
 
@@ -142,13 +143,19 @@ fn statement(asked: Asked<'_>, key: &Key, absent: &[usize]) -> Option<String> {
 }
 
 /// Puts everything on disk that was visible until now. A commit of our own does that: nothing else makes the server write the last
-/// page of its log in time.
-async fn on_disk(session: &mut Session) -> Result<()> {
-    session
-        .run(
-            "BEGIN; SET LOCAL synchronous_commit = local; \
-             SELECT pg_logical_emit_message(true, 'tidegate.flush', ''); COMMIT",
-            "wait for the log",
-        )
-        .await
+/// page of its log in time. Says which transaction it was.
+async fn on_disk(session: &mut Session) -> Result<u64> {
+    let (place, doing) = (session.shared_place(), "wait for the log");
+    let (xid, _, _): (String, String, String) = sqlx::query_as(
+        "SELECT pg_catalog.pg_current_xact_id()::text, \
+         pg_catalog.set_config('synchronous_commit', 'local', true), \
+         pg_catalog.pg_logical_emit_message(true, 'tidegate.flush', '')::text",
+    )
+    .fetch_one(session.conn()?)
+    .await
+    .or_fault(&place, doing)?;
+    xid.parse().map_err(|_| {
+        Fault::new(Kind::Own, format!("could not {doing}: {place}"))
+            .cause(format!("{xid} is no transaction id"))
+    })
 }

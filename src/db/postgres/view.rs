@@ -615,7 +615,7 @@ fn older(seen: &Seen, least: Option<u64>) -> Option<u64> {
 }
 
 /// `10:20:12,15`: all below 10 have ended, none from 20 on is seen, nor 12 and 15.
-fn snapshot_of(text: &str) -> Option<Seen> {
+pub(super) fn snapshot_of(text: &str) -> Option<Seen> {
     let mut parts = text.split(':');
     let (xmin, xmax, xip) = (parts.next()?, parts.next()?, parts.next()?);
     let xip = xip.split(',').filter(|xid| !xid.is_empty());

@@ -32,6 +32,8 @@ enum What {
         /// One transaction of the source, seen whole or not at all. False for a batch of dirty keys, which a read may
         /// fall into the middle of, and where it can't be told apart.
         atomic: bool,
+        /// What [`Txn::read_before`] says: its rows may be newer on the target than in a read that doesn't see this.
+        read_before: Option<u64>,
         keys: Vec<(TableId, Key)>,
         /// Tables of which any key may have changed: what has outgrown memory is not remembered by its keys.
         any: BTreeSet<TableId>,
@@ -169,10 +171,12 @@ impl WatchLog {
                     head,
                     after,
                     atomic,
+                    read_before,
                     keys,
                     any,
                 } => {
-                    if between(seen, applied, head, *after, *atomic) {
+                    let newer = read_before.is_some_and(|xid| !seen.sees_xid(xid));
+                    if newer || between(seen, applied, head, *after, *atomic) {
                         if any.contains(&table) {
                             return Changed::Lost;
                         }
@@ -207,6 +211,7 @@ impl Entry {
                     .changes
                     .iter()
                     .any(|c| !matches!(c.image, Image::Present(_) | Image::Gone)),
+                read_before: txn.read_before,
                 keys,
                 any: BTreeSet::new(),
             },
@@ -223,6 +228,7 @@ impl Entry {
                 after,
                 // It may be a batch of dirty keys, and those are between more reads.
                 atomic: false,
+                read_before: txn.read_before,
                 keys: Vec::new(),
                 any: txn.tables(),
             },
@@ -238,5 +244,56 @@ fn between(seen: &Seen, applied: Position, head: &Head, after: Position, atomic:
             head.position > low && after < high
         }
         _ => seen.sees(head) != (head.position <= applied),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::change::Change;
+    use crate::domain::value::Value;
+
+    const T: TableId = TableId(0);
+
+    /// A row that got another key, of which cells were read later than that: `read_before`.
+    fn moved(read_before: Option<u64>) -> Txn {
+        let change = |key: i64, image| Change {
+            table: T,
+            key: Key::normal([Value::Integer(key)], &[]),
+            image,
+        };
+        let row = vec![Value::Integer(2), Value::text("newer")].into();
+        let head = Head {
+            position: Position(10),
+            xid: Some(100),
+            own: false,
+        };
+        let changes = vec![change(1, Image::Gone), change(2, Image::Inserted(row))];
+        Txn {
+            read_before,
+            ..Txn::new(head, changes)
+        }
+    }
+
+    fn changed(txn: &Txn, xmax: u64) -> usize {
+        let mut log = WatchLog::new(Bytes(1_000));
+        let watch = log.begin(Index(0), std::iter::empty());
+        log.delivered(Index(1), txn, Position::START);
+        let seen = Seen::Pg {
+            xmin: xmax,
+            xmax,
+            xip: Vec::new(),
+        };
+        match log.changed(watch, T, &seen, Position(10), Position(10)) {
+            Changed::Keys(keys) => keys.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_row_read_later_than_the_other_view_may_differ_though_both_contain_its_change() {
+        assert_eq!(changed(&moved(None), 101), 0);
+        assert_eq!(changed(&moved(Some(105)), 101), 2);
+        assert_eq!(changed(&moved(Some(105)), 106), 0);
     }
 }
