@@ -1,7 +1,8 @@
 //! A full compare of two PostgreSQL databases that nobody writes to: `pgbench_accounts`, first equal, then with ten rows changed,
 //! by `tidegate verify A B` and by `reladiff` over all columns, with its own number of threads and with one for each core. What
-//! is timed is the whole program; each must find what is there. Of two servers tidegate can't know that nobody writes: what
-//! differs it reads again a second later, within the time that is shown, and may call it not proven; the answer is printed.
+//! is timed is the whole program; each must find what is there. tidegate proves a difference by
+//! the servers' snapshots where nobody wrote meanwhile; where somebody did, and be it the servers' own upkeep, it reads what
+//! differs again a second later, within the time that is shown, and calls it not proven. The answer is printed.
 //!
 //! `cargo bench --bench postgres_compare`
 

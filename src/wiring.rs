@@ -23,7 +23,7 @@ pub async fn open(url: &Url, side: Side, spill: Spill) -> Result<Arc<dyn Endpoin
 pub fn stamp(url: &Url) -> Option<String> {
     match url {
         Url::Sqlite(path) => sqlite::stamp::stamp(path),
-        // Only a question to the server could tell.
+        // Its reads tell: they say what they have seen.
         Url::Postgres(_) => None,
     }
 }

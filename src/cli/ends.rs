@@ -53,13 +53,9 @@ impl Ends {
         })
     }
 
-    /// What changes whenever somebody commits to either side.
-    pub fn stamp(&self) -> Option<String> {
-        Some(format!(
-            "{} {}",
-            wiring::stamp(&self.from)?,
-            wiring::stamp(&self.to)?
-        ))
+    /// What changes whenever somebody commits to the source, and to the target; none where only its server knows.
+    pub fn stamps(&self) -> [Option<String>; 2] {
+        [&self.from, &self.to].map(wiring::stamp)
     }
 }
 

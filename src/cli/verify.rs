@@ -10,13 +10,13 @@ use crate::db::Survey;
 use crate::domain::command::{Answer, Command, Query, Scope};
 use crate::domain::compared::Compared;
 use crate::domain::fault::{Fault, Kind, Result};
-use crate::domain::plan::Plan;
+use crate::domain::id::TableId;
 use crate::domain::verdict::RowDiff;
 use crate::engine::pair::{self, Limits, Progress, Surroundings};
 use crate::faces::compared;
 use crate::wiring;
 use clap::Args;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,11 +66,11 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         (None, Some(source), Some(target)) => {
             let ends = Ends::open(world.url(source)?, world.url(target)?).await?;
             must_be_there(&ends)?;
-            asked_for(&options.tables, &ends.ours, &ends.theirs)?;
+            let tables = asked_for(&options.tables, &ends.ours, &ends.theirs)?;
             let matched = pair::matched(
                 (&ends.from.end(), &ends.ours),
                 (&ends.to.end(), &ends.theirs),
-                &options.tables,
+                &tables,
             );
             both(&ends, &matched, options).await?
         }
@@ -108,9 +108,9 @@ async fn both(ends: &Ends, matched: &pair::Matched, options: &Options) -> Result
             eprint!("\r\x1b[2K  {} rows, {}\r", at.rows, at.table);
         }
     };
-    let stamp = || ends.stamp();
+    let stamps = || ends.stamps();
     let around = Surroundings {
-        stamp: &stamp,
+        stamps: &stamps,
         progress: &mut progress,
         limits: Limits {
             list: options.limit,
@@ -133,17 +133,19 @@ async fn migration(file: &Path, options: &Options, world: &World) -> Result<Comp
         None
     };
     let plan = begun.unwrap_or_else(|| Arc::clone(&planned.plan));
-    for name in &options.tables {
-        verbs::table_of(name, &plan)?;
-    }
+    let asked: Vec<TableId> = options
+        .tables
+        .iter()
+        .map(|name| verbs::table_of(name, &plan))
+        .collect::<Result<_>>()?;
     if known::answers(&planned.state.socket()).await {
-        return asked_engine(&planned, &plan, options).await;
+        return asked_engine(&planned, &asked, options).await;
     }
     must_be_there(&planned.ends)?;
     let (ours, theirs) = (&planned.ends.ours, &planned.ends.theirs);
     both(
         &planned.ends,
-        &pair::of_plan(&plan, ours, theirs, &options.tables),
+        &pair::of_plan(&plan, ours, theirs, &asked),
         options,
     )
     .await
@@ -152,16 +154,13 @@ async fn migration(file: &Path, options: &Options, world: &World) -> Result<Comp
 /// Has the running engine compare everything that was asked for, and the differing rows listed.
 async fn asked_engine(
     planned: &planned::Planned,
-    plan: &Plan,
+    asked: &[TableId],
     options: &Options,
 ) -> Result<Compared> {
     let mut talk = Talk::begin(&planned.state).await?;
-    let scopes = match options.tables.as_slice() {
+    let scopes = match asked {
         [] => vec![Scope::All],
-        names => names
-            .iter()
-            .map(|name| verbs::table_of(name, plan).map(Scope::Table))
-            .collect::<Result<_>>()?,
+        ids => ids.iter().copied().map(Scope::Table).collect(),
     };
     let mut round = Round::new(&talk.state, &scopes);
     for scope in scopes {
@@ -187,22 +186,36 @@ async fn asked_engine(
     Ok(round.told(&talk.state, rows))
 }
 
-fn asked_for(asked: &[String], ours: &Survey, theirs: &Survey) -> Result<()> {
-    let names: Vec<&str> = ours
+/// The tables that were asked for, by their whole names: "orders" may stand for "public.orders", where no other schema has one.
+fn asked_for(asked: &[String], ours: &Survey, theirs: &Survey) -> Result<Vec<String>> {
+    let names: BTreeSet<&str> = ours
         .tables
         .iter()
         .chain(&theirs.tables)
         .map(|found| found.table.source.as_str())
         .collect();
-    for name in asked {
-        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            let near = nearest(name, names.iter().copied());
-            let fault = Fault::new(Kind::Usage, format!("neither side has a table \"{name}\""));
-            return Err(match near {
-                Some(near) => fault.hint(format!("did you mean \"{near}\"?")),
-                None => fault,
-            });
-        }
-    }
-    Ok(())
+    let whole = |asked: &str| {
+        let mut whole = names.iter().filter(|name| name.eq_ignore_ascii_case(asked));
+        let mut last = names.iter().filter(|name| {
+            let last = name.rsplit_once('.').map(|(_, last)| last);
+            last.is_some_and(|last| last.eq_ignore_ascii_case(asked))
+        });
+        whole
+            .next()
+            .or_else(|| last.next().filter(|_| last.next().is_none()))
+            .map(|name| (*name).to_owned())
+    };
+    asked
+        .iter()
+        .map(|asked| {
+            whole(asked).ok_or_else(|| {
+                let what = format!("neither side has a table \"{asked}\"");
+                let fault = Fault::new(Kind::Usage, what);
+                match nearest(asked, names.iter().copied()) {
+                    Some(near) => fault.hint(format!("did you mean \"{near}\"?")),
+                    None => fault,
+                }
+            })
+        })
+        .collect()
 }

@@ -252,6 +252,16 @@ pub trait View: Send {
     async fn inside(&mut self, table: TableId, range: &Range, keys: &[Key]) -> Result<Vec<bool>>;
     /// Count and hash sum of a range.
     async fn digest(&mut self, table: TableId, range: &Range) -> Result<Digest>;
+    /// How this side's server hashes rows of a table by itself, as [`View::own_digest`] does: two servers that say the same
+    /// hash alike. None: it does not.
+    async fn hashing(&mut self, _table: TableId) -> Result<Option<String>> {
+        Ok(None)
+    }
+    /// Count and hash sum of a range as the server itself hashes rows, to be compared only with that of a server of the same
+    /// [`View::hashing`]. None: it can't, for these rows.
+    async fn own_digest(&mut self, _table: TableId, _range: &Range) -> Result<Option<Digest>> {
+        Ok(None)
+    }
     /// Key and hash of every row of a range.
     async fn hashes(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, u128)>>;
     /// Runs one read of the operator's: refused if it would write. At most `limit` rows.

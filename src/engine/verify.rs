@@ -18,7 +18,7 @@ use crate::domain::key::{Key, Pick, Range};
 use crate::domain::position::{Position, Seen};
 use crate::domain::unit::{Bytes, Rows, RowsPerSecond};
 use crate::domain::value::Row;
-use crate::domain::verdict::{ChunkVerdict, DriftClass, DriftCounts, RowDiff};
+use crate::domain::verdict::{ChunkVerdict, Digest, DriftClass, DriftCounts, RowDiff};
 use crate::journal::Reader;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -241,10 +241,7 @@ impl Pair {
         table: TableId,
         range: &Range,
     ) -> Result<(ChunkVerdict, Vec<(Key, DriftClass)>)> {
-        let (source, target) = tokio::try_join!(
-            self.source.digest(table, range),
-            self.target.digest(table, range)
-        )?;
+        let (source, target) = digests(&mut self.source, &mut self.target, table, range).await?;
         let mut verdict = ChunkVerdict {
             position: self.applied,
             source_rows: source.rows,
@@ -382,6 +379,26 @@ impl Pair {
         keys.truncate(most);
         Ok((keys, more))
     }
+}
+
+/// The digests of a range on both sides, by the servers themselves where both hash alike.
+pub async fn digests(
+    source: &mut Box<dyn View>,
+    target: &mut Box<dyn View>,
+    table: TableId,
+    range: &Range,
+) -> Result<(Digest, Digest)> {
+    let hashing = tokio::try_join!(source.hashing(table), target.hashing(table))?;
+    if hashing.0.is_some() && hashing.0 == hashing.1 {
+        let own = tokio::try_join!(
+            source.own_digest(table, range),
+            target.own_digest(table, range)
+        )?;
+        if let (Some(source), Some(target)) = own {
+            return Ok((source, target));
+        }
+    }
+    tokio::try_join!(source.digest(table, range), target.digest(table, range))
 }
 
 /// How many of the keys asked for were read.

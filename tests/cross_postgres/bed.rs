@@ -172,7 +172,7 @@ impl Bed {
             ..Limits::default()
         };
         let around = Surroundings {
-            stamp: &|| Some("still".to_owned()),
+            stamps: &|| [Some("still".to_owned()), Some("still".to_owned())],
             progress: &mut |_| {},
             limits,
         };

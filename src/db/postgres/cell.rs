@@ -224,6 +224,11 @@ const PORTABLE: [&str; 24] = [
     "macaddr",
 ];
 
+/// Whether the binary form of this type is the same on every server.
+pub(super) fn portable(of: &str) -> bool {
+    PORTABLE.contains(&of)
+}
+
 /// COPY's binary form: which of the cells are the key's, and what of.
 pub(super) struct CopyBinary {
     types: Vec<String>,
@@ -233,7 +238,7 @@ pub(super) struct CopyBinary {
 impl CopyBinary {
     /// For these types; none where one of them is not the same everywhere, or a key of them can't be told.
     pub(super) fn of(types: Vec<String>, key: &[usize]) -> Option<Self> {
-        let portable = types.iter().all(|of| PORTABLE.contains(&of.as_str()));
+        let portable = types.iter().all(|of| portable(of));
         let told = key.iter().all(|at| {
             let of = types.get(*at).map(String::as_str);
             of.is_some_and(|of| binary_key(of, &[0; 16]).is_some())

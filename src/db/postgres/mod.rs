@@ -14,6 +14,7 @@ mod catalog;
 mod cell;
 mod connect;
 mod ddl;
+mod digest;
 mod endpoint;
 mod feed;
 mod fence;

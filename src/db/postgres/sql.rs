@@ -5,6 +5,7 @@
 
 use super::cell::{self, CopyBinary, CopyText, Form};
 use super::connect::Session;
+use super::digest;
 use super::names::{literal, qualified, quote};
 use super::place::OrFault;
 use crate::db::across;
@@ -62,6 +63,8 @@ pub(super) struct TableSql {
     pub(super) from: String,
     pub(super) columns: Vec<Column>,
     pub(super) key: Vec<usize>,
+    /// How this server hashes rows of these columns.
+    pub(super) hashing: String,
 }
 
 /// The statements of the plan's tables, each read from the catalog at its first use.
@@ -138,7 +141,7 @@ impl TableSql {
             let what = format!("there is no table {name} on the {}", side.label());
             return Err(Fault::new(Kind::Blocked, what).code("TABLE-MISSING"));
         }
-        let columns = table
+        let columns: Vec<Column> = table
             .columns
             .iter()
             .map(|column| {
@@ -162,12 +165,15 @@ impl TableSql {
                 })
             })
             .collect::<Result<_>>()?;
+        let types: Vec<_> = columns.iter().map(|column| column.cast.clone()).collect();
+        let hashing = digest::hashing(session, &types).await?;
         Ok(Self {
             plan: Arc::clone(plan),
             id,
             from,
             columns,
             key: spec.columns.iter().map(|at| usize::from(*at)).collect(),
+            hashing,
         })
     }
 
@@ -288,6 +294,20 @@ impl TableSql {
             self.column_list(),
             self.from,
             self.within(&self.key_tuple(), range),
+        )
+    }
+
+    /// How many rows a range has, and the sums of their hashes under two seeds.
+    pub(super) fn digest(&self, range: &Range) -> String {
+        let cells: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| digest::cell(&column.name, &column.cast))
+            .collect();
+        digest::select(
+            &cells.join(", "),
+            &self.from,
+            &self.within(&self.key_tuple(), range),
         )
     }
 

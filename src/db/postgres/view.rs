@@ -2,6 +2,7 @@
 
 use super::cell::{self, CopyBinary, Form};
 use super::connect::{Server, Session};
+use super::digest;
 use super::ledger;
 use super::names::{MARKER, literal};
 use super::place::{OrFault, state};
@@ -462,6 +463,22 @@ impl View for PgView {
         })
         .await?;
         Ok(digest)
+    }
+
+    async fn hashing(&mut self, table: TableId) -> Result<Option<String>> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        Ok(Some(sql.hashing.clone()))
+    }
+
+    async fn own_digest(&mut self, table: TableId, range: &Range) -> Result<Option<Digest>> {
+        let tables = Arc::clone(&self.tables);
+        let sql = tables.get(self.session()?, table).await?;
+        let doing = format!("hash rows of {}", sql.table().source);
+        self.busy = true;
+        let found = digest::of(self.session()?, &sql.digest(range), &doing).await;
+        self.busy = false;
+        found
     }
 
     async fn hashes(&mut self, table: TableId, range: &Range) -> Result<Vec<(Key, u128)>> {

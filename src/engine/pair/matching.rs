@@ -79,8 +79,8 @@ pub fn matched(
     matched
 }
 
-/// Brings two databases together as a plan says. `only`: these tables, by their source name; empty for all.
-pub fn of_plan(plan: &Plan, source: &Survey, target: &Survey, only: &[String]) -> Matched {
+/// Brings two databases together as a plan says. `only`: these of its tables; empty for all.
+pub fn of_plan(plan: &Plan, source: &Survey, target: &Survey, only: &[TableId]) -> Matched {
     let mut matched = Matched {
         plan: Arc::new(plan.clone()),
         migration: true,
@@ -94,14 +94,11 @@ pub fn of_plan(plan: &Plan, source: &Survey, target: &Survey, only: &[String]) -
     };
     // Table ids stay those of the journal's plan, so that the ledger and the log mean the same tables.
     let mut plan = plan.clone();
-    for table in &mut plan.tables {
+    for (at, table) in plan.tables.iter_mut().enumerate() {
+        let id = TableId(at as u16);
         if let Mode::LeftOut(why) = &table.mode {
             matched.left_out.push((table.source.clone(), why.clone()));
-        } else if !only.is_empty()
-            && !only
-                .iter()
-                .any(|asked| asked.eq_ignore_ascii_case(&table.source))
-        {
+        } else if !only.is_empty() && !only.contains(&id) {
             table.mode = Mode::LeftOut("not asked for".into());
         } else if counterpart(target, &table.target).is_none() {
             matched.only_source.push(table.source.clone());

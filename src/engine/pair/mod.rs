@@ -16,6 +16,7 @@ use crate::domain::compared::{Compared, TableCompared};
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
+use crate::domain::position::Seen;
 use crate::domain::unit::{Bytes, Rows, Span};
 use crate::domain::verdict::DriftClass;
 use crate::engine::clock::Watch;
@@ -55,8 +56,8 @@ pub struct Progress<'a> {
 
 /// What a compare needs beside both ends.
 pub struct Surroundings<'a> {
-    /// What changes whenever somebody commits to either side; none where that can't be told.
-    pub stamp: &'a (dyn Fn() -> Option<String> + Send + Sync),
+    /// What changes whenever somebody commits to the source, and to the target; none where only its reads can tell.
+    pub stamps: &'a (dyn Fn() -> [Option<String>; 2] + Send + Sync),
     /// Told after each chunk.
     pub progress: &'a mut (dyn FnMut(Progress<'_>) + Send),
     /// How much is looked at and kept.
@@ -100,6 +101,19 @@ impl Views {
         let source = source.view(&matched.plan).await?;
         Ok(Self { source, target })
     }
+
+    fn seen(&self) -> [Seen; 2] {
+        [self.source.seen().clone(), self.target.seen().clone()]
+    }
+}
+
+/// Whether nobody wrote to either side between two moments: of each a stamp of both sides, and what reads of both have seen.
+fn still(stamps: [[Option<String>; 2]; 2], seen: [&[Seen; 2]; 2]) -> bool {
+    (0..2).all(|side| match (&seen[0][side], &seen[1][side]) {
+        // One snapshot: no transaction that had written has ended meanwhile.
+        (before @ Seen::Pg { .. }, after) => before == after,
+        _ => stamps[0][side].is_some() && stamps[0][side] == stamps[1][side],
+    })
 }
 
 /// Most bytes of rows read at once while rows are listed.
@@ -116,14 +130,16 @@ pub async fn compare(
     mut around: Surroundings<'_>,
 ) -> Result<Compared> {
     let watch = Watch::start();
-    let before = (around.stamp)();
+    let before = (around.stamps)();
     let pass = pass::run(source, target, matched, &mut around).await?;
+    // Opened before the stream is: a read that begins after a stream may have to wait for others' transactions.
+    let views = Views::open(source, target, matched).await?;
     let mut compared = Compared {
         answer: crate::domain::compared::Answer::Invalid,
         source: matched.source_version.clone(),
         target: matched.target_version.clone(),
         position: pass.applied.filter(|_| matched.migration),
-        still: before.is_some() && before == (around.stamp)(),
+        still: still([before, (around.stamps)()], [&pass.seen, &views.seen()]),
         tables: Vec::new(),
         only_source: matched.only_source.clone(),
         only_target: matched.only_target.clone(),
@@ -133,22 +149,19 @@ pub async fn compare(
     let mut tables = pass.tables;
     match (compared.position, pass.passed) {
         (Some(applied), Some(upto)) => {
-            // Opened before the stream is: a read that begins after a stream may have to wait for others' transactions.
-            let views = Views::open(source, target, matched).await?;
             judge::by_stream(source, matched, applied, upto, &mut tables).await?;
             judge::list_rows(views, matched, around.limits, &mut tables).await?;
         }
         _ => {
+            let mut views = views;
             if compared.still {
                 judge::as_confirmed(&mut tables);
             } else {
                 judge::by_reading_again(source, target, matched, around.limits, &mut tables)
                     .await?;
+                views = Views::open(source, target, matched).await?;
             }
-            if tables.iter().any(|passed| !passed.found.is_empty()) {
-                let views = Views::open(source, target, matched).await?;
-                judge::list_rows(views, matched, around.limits, &mut tables).await?;
-            }
+            judge::list_rows(views, matched, around.limits, &mut tables).await?;
         }
     }
     compared.tables = tables.into_iter().map(|passed| passed.result).collect();

@@ -6,11 +6,12 @@ use crate::domain::compared::TableCompared;
 use crate::domain::fault::Result;
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Range};
-use crate::domain::position::{Barrier, Position};
+use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::table::Table;
 use crate::domain::unit::Rows;
 use crate::domain::verdict::{DriftClass, DriftCounts};
 use crate::engine::clock::Watch;
+use crate::engine::verify::digests;
 use std::collections::HashMap;
 
 /// Rows up to which a table without a key is compared row by row; beyond, only as a whole.
@@ -19,6 +20,8 @@ const WHOLE_ROWS: Rows = Rows(200_000);
 /// What the pass over all tables gave.
 pub(super) struct Pass {
     pub(super) tables: Vec<Passed>,
+    /// What the first reads have seen, of the source and of the target.
+    pub(super) seen: [Seen; 2],
     /// What the target had applied, where it has a ledger: the earliest read's.
     pub(super) applied: Option<Position>,
     /// Where the stream has passed the last read of the source; asked for only where it can prove something.
@@ -71,6 +74,7 @@ pub(super) async fn run(
 ) -> Result<Pass> {
     let mut reads = Reads::open(source, target, matched).await?;
     let applied = reads.views.target.applied();
+    let seen = reads.views.seen();
     let mut tables = Vec::new();
     let mut done = Rows::ZERO;
     for (id, table) in matched
@@ -104,6 +108,7 @@ pub(super) async fn run(
     };
     Ok(Pass {
         tables,
+        seen,
         applied,
         passed,
     })
@@ -175,10 +180,7 @@ async fn chunk(
     range: &Range,
     remember: usize,
 ) -> Result<()> {
-    let (ours, theirs) = tokio::try_join!(
-        views.source.digest(passed.id, range),
-        views.target.digest(passed.id, range)
-    )?;
+    let (ours, theirs) = digests(&mut views.source, &mut views.target, passed.id, range).await?;
     passed.result.source_rows += ours.rows;
     passed.result.target_rows += theirs.rows;
     if ours != theirs {
