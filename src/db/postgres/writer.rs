@@ -11,7 +11,9 @@ use crate::domain::fault::{Outcome, Result};
 use crate::domain::id::{TableId, Token};
 use crate::domain::position::Position;
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What every session that writes rows is set to: a commit that returned is on the disk.
 const DURABLE: &str = "SET synchronous_commit = on";
@@ -25,6 +27,8 @@ pub(super) struct PgWriter {
     tables: Arc<Tables>,
     token: Token,
     spill: Spill,
+    /// Of each table the right to put rows there.
+    inserting: Mutex<HashMap<TableId, Arc<Semaphore>>>,
 }
 
 impl PgWriter {
@@ -38,7 +42,25 @@ impl PgWriter {
             tables,
             token,
             spill,
+            inserting: Mutex::default(),
         })
+    }
+
+    /// Waits until rows may be put into a table: not by all who land at once, for neighbours that are inserted together leave the
+    /// index of their key looser. Given back once they are there, so that the next ones go on while these are committed.
+    async fn insert(&self, table: TableId) -> Option<OwnedSemaphorePermit> {
+        let at_once = usize::from((self.tables.plan.backfill.workers / 2).max(1));
+        let turn = {
+            let mut tables = self
+                .inserting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let turn = tables
+                .entry(table)
+                .or_insert_with(|| Arc::new(Semaphore::new(at_once)));
+            Arc::clone(turn)
+        };
+        turn.acquire_owned().await.ok()
     }
 
     /// Begins a transaction under the lease.
@@ -112,11 +134,13 @@ impl Writer for PgWriter {
         if let Err(fault) = fits(&self.tables.plan, rows, []) {
             return Outcome::NotDone(fault);
         }
+        let turn = self.insert(landing.table).await;
         let mut session = match self.begin(doing, None).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
         };
         let done = land::land(&mut session, &self.tables, &landing).await;
+        drop(turn);
         end(session, doing, done).await
     }
 

@@ -79,10 +79,8 @@ impl Lane {
     /// # Errors
     /// When the ledger can't be read, other than in passing.
     pub async fn open(site: Site, writer: Box<dyn Writer>) -> Result<(Self, LaneHandle)> {
-        // Neighbours that land together leave the index of their key looser: more than one chunk of a table at once is for those
-        // who ask for many.
         let options = Options {
-            beside: usize::from((site.plan.backfill.workers / 2).max(1)),
+            beside: usize::from(site.plan.backfill.workers.max(1)),
             ..Options::default()
         };
         Self::open_with(site, writer, options).await
