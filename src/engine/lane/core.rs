@@ -35,9 +35,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            budget: Bytes(16 << 20),
-            batch: Bytes(4 << 20),
-            watch: Bytes(16 << 20),
+            budget: Bytes(8 << 20),
+            batch: Bytes(2 << 20),
+            watch: Bytes(6 << 20),
             delivers_before_visible: true,
             beside: usize::MAX,
             weaken: Weaken::None,

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 /// Items read ahead at most, and kilobytes of them (and one more item, however large).
 const ITEMS: usize = 256;
-const AHEAD_KB: u32 = 8 << 10;
+const AHEAD_KB: u32 = 4 << 10;
 
 /// The pause before the source is told again what it may forget.
 const RELEASE_AGAIN: Duration = Duration::from_secs(1);
