@@ -31,7 +31,7 @@ pub struct Options {
     /// The migration's name, for what can't be undone
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// With abort: also drop the tables that tidegate made on the target
+    /// With abort: also drop what tidegate made on the target: tables, and types and the like that nobody else needs
     #[arg(long)]
     drop_target: bool,
     /// Do not wait for what comes of it

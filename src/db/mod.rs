@@ -29,6 +29,7 @@ use crate::domain::value::{Row, Value};
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// What an engine can do, as data.
@@ -92,6 +93,21 @@ pub struct Ddl {
     pub name: String,
     /// The statement.
     pub sql: String,
+}
+
+/// A thing that tidegate has made on the target, as its [`Ddl`] called it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
 }
 
 /// Parts of ours in a database. Each is listed before it is made and read back as gone after it was removed.
@@ -164,9 +180,10 @@ pub trait Endpoint: Send + Sync {
     async fn install(&self, part: Part, plan: &Plan) -> Outcome<Vec<Object>>;
     /// Removes every object of ours of these parts, also those of a lost run, and says what is still there (read back).
     async fn remove(&self, parts: &[Part]) -> Outcome<Vec<Object>>;
-    /// Drops tables that tidegate made here, with their indexes, and the views and triggers it made over them; names those
-    /// that are still there (read back). The caller answers for the list: never a table that was there before.
-    async fn discard(&self, tables: &[String]) -> Outcome<Vec<String>>;
+    /// Drops what tidegate made here, given in the order of making: tables with all that stands on them, and of the rest what
+    /// nobody else has come to need. Names what is still there (read back). The caller answers for the list: never anything
+    /// that was there before.
+    async fn discard(&self, made: &[Made]) -> Outcome<Vec<Made>>;
     /// Everything of ours that is there now, of whatever run.
     async fn leftovers(&self) -> Result<Vec<Object>>;
     /// Opens one read transaction. It contains every transaction at or before the position that the newest feed of this

@@ -307,7 +307,12 @@ impl Jobs {
                 self.spawn(job, stop, verifier.run());
             }
             Job::Shadow => self.spawn(job, stop, shadow::run(site, lane, self.shadow.clone())),
-            Job::Finish => self.spawn(job, stop, async move { schema::finish(&site, &lane).await }),
+            Job::Finish => {
+                let made = state.made.clone();
+                self.spawn(job, stop, async move {
+                    schema::finish(&site, &lane, &made).await
+                });
+            }
             Job::Repair(id) => {
                 let Some((table, chunks)) =
                     state.repairs.get(&id).map(|r| (r.table, r.chunks.clone()))

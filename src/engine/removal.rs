@@ -1,13 +1,14 @@
 //! Giving up the target: everything of ours goes from both sides, read back as gone. The source never notices.
 
 use super::report::Report;
+use super::schema;
 use super::site::Site;
-use crate::db::Part;
+use crate::db::{Made, Part};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 
-/// Removes what is ours. The tables that tidegate made on the target go only when asked for, never one that was there
-/// before.
+/// Removes what is ours. What tidegate made on the target for the application goes only when asked for, never anything that was
+/// there before.
 pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> Result<()> {
     let source = site
         .retry(|| async {
@@ -39,20 +40,17 @@ pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> 
     ))
     .await;
     if drop_target {
-        let tables: Vec<String> = made
-            .iter()
-            .filter(|(side, _)| *side == Side::Target)
-            .filter_map(|(_, what)| what.strip_prefix("table ").map(str::to_string))
-            .collect();
+        let made = schema::made_here(made);
         let left = site
-            .retry(|| async { site.target.discard(&tables).await.settled() })
+            .retry(|| async { site.target.discard(&made).await.settled() })
             .await?;
-        site.tell(Report::Removed(
-            Side::Target,
-            format!("{} tables made here", tables.len()),
-            left,
-        ))
-        .await;
+        let tables = made.iter().filter(|made| made.kind == "table").count();
+        let what = match made.len() - tables {
+            0 => format!("{tables} tables made here"),
+            more => format!("{tables} tables and {more} more things made here"),
+        };
+        let left = left.iter().map(Made::to_string).collect();
+        site.tell(Report::Removed(Side::Target, what, left)).await;
     }
     if source.is_empty() && target.is_empty() {
         site.tell(Report::AllRemoved).await;

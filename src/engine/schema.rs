@@ -4,7 +4,7 @@ use super::clock::Watch;
 use super::lane::LaneHandle;
 use super::report::Report;
 use super::site::{Site, stopped};
-use crate::db::{Ddl, Part, Survey, across};
+use crate::db::{Ddl, Made, Part, Survey, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::Side;
@@ -108,7 +108,8 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
 }
 
 /// Indexes, then views and triggers of the application, while the stream goes on.
-pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
+pub async fn finish(site: &Site, lane: &LaneHandle, made: &[(Side, String)]) -> Result<()> {
+    let there = there_before(made).unwrap_or_default();
     let survey = wanted(site).await?;
     let moved = site.plan.tables.iter().filter(|t| t.key().is_some());
     let mut after: Vec<Ddl> = Vec::new();
@@ -127,6 +128,8 @@ pub async fn finish(site: &Site, lane: &LaneHandle) -> Result<()> {
         // What the rows rest on must be there; what only looks at them need not.
         let needed = matches!(ddl.kind.as_str(), "index" | "table");
         match lane.build(ddl).await {
+            // It stands as it was found.
+            Ok(()) if there.contains(&what) => {}
             Ok(()) => {
                 site.tell(Report::Made(Side::Target, what, watch.took()))
                     .await
@@ -164,6 +167,39 @@ fn turn(kind: &str) -> u8 {
     }
 }
 
+/// What was made on the target and goes with it, in the order of making. What stands on a table goes with the table.
+pub fn made_here(made: &[(Side, String)]) -> Vec<Made> {
+    const KINDS: [&str; 9] = [
+        "schema",
+        "extension",
+        "type",
+        "collation",
+        "sequence",
+        "function",
+        "table",
+        "view",
+        "trigger",
+    ];
+    let there = there_before(made).unwrap_or_default();
+    let mut here: Vec<Made> = Vec::new();
+    for (side, what) in made {
+        let Some((kind, name)) = what.split_once(' ') else {
+            continue;
+        };
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        let thing = Made { kind, name };
+        if *side == Side::Target
+            && KINDS.contains(&thing.kind.as_str())
+            && !what.ends_with(THERE_BEFORE)
+            && !there.contains(what)
+            && !here.contains(&thing)
+        {
+            here.push(thing);
+        }
+    }
+    here
+}
+
 /// Tables of the plan, and what they are made of, that were on the target before anything was made there: they are never
 /// dropped. None: nobody has looked yet.
 fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
@@ -175,10 +211,16 @@ fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
 
 /// Records which tables of the plan, and what they are made of, are on the target already.
 async fn look(site: &Site) -> Result<()> {
-    let wanted = wanted(site).await?.before;
+    let wanted = wanted(site).await?;
     let survey = site.retry(|| site.target.survey()).await?;
-    let before = survey.before.iter().map(named);
-    let before = before.filter(|name| wanted.iter().any(|ddl| named(ddl) == *name));
+    let wanted: BTreeSet<String> = wanted
+        .before
+        .iter()
+        .chain(&wanted.rest)
+        .map(named)
+        .collect();
+    let before = survey.before.iter().chain(&survey.rest).map(named);
+    let before = before.filter(|name| wanted.contains(name));
     let tables = survey.tables.into_iter().map(|found| found.table.target);
     let tables = tables.filter(|name| site.plan.tables.iter().any(|t| t.target == *name));
     for name in before.chain(tables) {

@@ -1,7 +1,7 @@
 //! What tidegate makes: listed, made, removed, gone.
 
 use crate::ground::{Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, item, landing, note};
-use tidegate::db::Part;
+use tidegate::db::{Made, Part};
 use tidegate::domain::plan::Side;
 use tidegate::domain::position::Position;
 use tidegate::domain::unit::Span;
@@ -159,13 +159,17 @@ pub async fn discarded_tables_are_gone(ground: &impl Ground) {
         .settled()
         .unwrap();
     pair.target.remove(&ALL).await.settled().unwrap();
+    let made = |name: &str| Made {
+        kind: "table".to_owned(),
+        name: name.to_owned(),
+    };
     let left = pair
         .target
-        .discard(&[pair.table(ITEMS_ID).target.clone(), "never".to_owned()])
+        .discard(&[made(&pair.table(ITEMS_ID).target), made("never")])
         .await
         .settled()
         .unwrap();
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(left, Vec::new());
     let names: Vec<_> = pair
         .target
         .survey()

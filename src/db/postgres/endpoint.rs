@@ -9,7 +9,7 @@ use super::view::PgView;
 use super::writer::PgWriter;
 use super::{findings, parts, pulse, survey, view};
 use crate::db::spill::Spill;
-use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
+use crate::db::{Abilities, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Side};
@@ -138,10 +138,10 @@ impl Endpoint for PgEnd {
         }
     }
 
-    async fn discard(&self, tables: &[String]) -> Outcome<Vec<String>> {
+    async fn discard(&self, made: &[Made]) -> Outcome<Vec<Made>> {
         match self.server.session().await {
             Ok(mut session) => {
-                let done = parts::discard(&mut session, tables).await;
+                let done = parts::discard(&mut session, made).await;
                 kept(session, done)
             }
             Err(fault) => Outcome::NotDone(fault),

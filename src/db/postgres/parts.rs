@@ -4,13 +4,14 @@ use super::connect::Session;
 use super::gate::{self, CREATE_GATE, CREATE_GUARD, GUARD};
 use super::ledger::{self, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW};
 use super::names::{self, PREFIX, SCHEMA, literal, qualified, quote};
-use super::place::OrFault;
+use super::place::{OrFault, state};
 use super::slot;
 use super::transact::commit;
-use crate::db::Part;
+use crate::db::{Made, Part};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::Object;
 use crate::domain::plan::{Plan, Side};
+use sqlx::Executor as _;
 
 const CREATE_SCHEMA: &str = "CREATE SCHEMA tidegate";
 /// How long making or removing may wait for somebody's lock.
@@ -333,29 +334,80 @@ async fn drop_slot(session: &mut Session, name: &str) -> Result<()> {
     session.run(&drop, "drop the replication slot").await
 }
 
-/// Drops tables that were made here with what hangs on them; says which are still there.
-pub(super) async fn discard(session: &mut Session, tables: &[String]) -> Outcome<Vec<String>> {
-    let doing = "drop the tables that were made here";
+/// Drops what was made here, the last first; says what of it is still there. Tables go with what stands on them, all else only
+/// where nobody needs it.
+pub(super) async fn discard(session: &mut Session, made: &[Made]) -> Outcome<Vec<Made>> {
+    let doing = "drop what was made here";
     let dropped = async {
         session.run(&format!("BEGIN; {PATIENCE}"), doing).await?;
-        for table in tables {
-            let drop = format!("DROP TABLE IF EXISTS {} CASCADE", qualified(table));
-            session.run(&drop, doing).await?;
+        let mut left: Vec<&Made> = made.iter().rev().collect();
+        // What one thing needs may be dropped after it in a later turn: the order of making is not that of needing.
+        loop {
+            let before = left.len();
+            let mut kept = Vec::new();
+            for thing in left {
+                if !drop_made(session, thing).await? {
+                    kept.push(thing);
+                }
+            }
+            left = kept;
+            if left.is_empty() || left.len() == before {
+                break;
+            }
         }
-        let place = session.shared_place();
-        let names: Vec<String> = tables.iter().map(|table| qualified(table)).collect();
-        let left: Vec<i64> = sqlx::query_scalar(
-            "SELECT n FROM unnest($1::text[]) WITH ORDINALITY AS t(name, n) WHERE pg_catalog.to_regclass(name) IS NOT NULL",
-        )
-        .bind(names)
-        .fetch_all(session.conn()?)
-        .await
-        .or_fault(&place, doing)?;
-        let name = |n: i64| tables.get(usize::try_from(n - 1).ok()?).cloned();
-        Ok(left.into_iter().filter_map(name).collect::<Vec<_>>())
+        left.reverse();
+        Ok(left.into_iter().cloned().collect::<Vec<_>>())
     };
     match dropped.await {
         Ok(left) => commit(session, doing, left).await,
         Err(fault) => Outcome::NotDone(fault),
     }
 }
+
+/// Drops one thing, if it is there; false where somebody else needs it, or owns it by now.
+async fn drop_made(session: &mut Session, made: &Made) -> Result<bool> {
+    let name = qualified(&made.name);
+    let statements = match made.kind.as_str() {
+        "table" => vec![format!("DROP TABLE IF EXISTS {name} CASCADE")],
+        "schema" | "extension" => {
+            let kind = made.kind.to_uppercase();
+            vec![format!("DROP {kind} IF EXISTS {}", quote(&made.name))]
+        }
+        "type" | "collation" | "sequence" => {
+            vec![format!(
+                "DROP {} IF EXISTS {name}",
+                made.kind.to_uppercase()
+            )]
+        }
+        "function" => vec![format!("DROP ROUTINE IF EXISTS {}", made.name)],
+        "view" => vec![
+            format!("DROP VIEW IF EXISTS {name}"),
+            format!("DROP MATERIALIZED VIEW IF EXISTS {name}"),
+        ],
+        "trigger" => {
+            let on = made.name.replacen(" on ", " ON ", 1);
+            vec![format!("DROP TRIGGER IF EXISTS {on}")]
+        }
+        _ => return Ok(false),
+    };
+    let doing = format!("drop the {made} that was made here");
+    for drop in statements {
+        session.run("SAVEPOINT made", &doing).await?;
+        match session.conn()?.execute(sqlx::raw_sql(&drop)).await {
+            Ok(_) => {
+                session.run("RELEASE made", &doing).await?;
+                return Ok(true);
+            }
+            Err(error) if state(&error).is_some_and(|state| KEPT.contains(&state)) => {
+                session
+                    .run("ROLLBACK TO made; RELEASE made", &doing)
+                    .await?;
+            }
+            Err(error) => return Err(session.shared_place().fault(&doing, &error)),
+        }
+    }
+    Ok(false)
+}
+
+/// Something else needs it; it is somebody else's; it is of another kind (a materialized view, a table in its place).
+const KEPT: [&str; 3] = ["2BP01", "42501", "42809"];

@@ -10,7 +10,8 @@ use super::view::SimView;
 use super::writer::SimWriter;
 use crate::db::refused::one_cell;
 use crate::db::{
-    Abilities, Ddl, Endpoint, Feed, Gate, GateState, Part, Pulse, Survey, Surveyed, View, Writer,
+    Abilities, Ddl, Endpoint, Feed, Gate, GateState, Made, Part, Pulse, Survey, Surveyed, View,
+    Writer,
 };
 use crate::domain::fault::{Fault, Kind as FaultKind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
@@ -258,9 +259,13 @@ impl Endpoint for SimEnd {
         Outcome::Done(Vec::new())
     }
 
-    async fn discard(&self, tables: &[String]) -> Outcome<Vec<String>> {
-        self.sim
-            .with(|base| base.discard(|name| tables.iter().any(|t| t == name)));
+    async fn discard(&self, made: &[Made]) -> Outcome<Vec<Made>> {
+        self.sim.with(|base| {
+            base.discard(|name| {
+                made.iter()
+                    .any(|made| made.kind == "table" && made.name == name)
+            })
+        });
         Outcome::Done(Vec::new())
     }
 

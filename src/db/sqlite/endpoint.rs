@@ -12,7 +12,7 @@ use super::writer::SqliteWriter;
 use super::{findings, parts, pulse, survey};
 use crate::db::refused::one_cell;
 use crate::db::spill::Spill;
-use crate::db::{Abilities, Endpoint, Feed, Gate, Part, Pulse, Survey, View, Writer};
+use crate::db::{Abilities, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Prune, Side};
@@ -280,13 +280,14 @@ impl Endpoint for SqliteEnd {
             .await
     }
 
-    async fn discard(&self, tables: &[String]) -> Outcome<Vec<String>> {
+    async fn discard(&self, made: &[Made]) -> Outcome<Vec<Made>> {
         match self.place.identity() {
             Ok(None) => return Outcome::Done(Vec::new()),
             Err(fault) => return Outcome::NotDone(fault),
             Ok(Some(_)) => {}
         }
-        let tables = tables.to_vec();
+        let tables = made.iter().filter(|made| made.kind == "table");
+        let tables: Vec<Made> = tables.cloned().collect();
         self.change(move |conn, place| parts::discard(conn, place, &tables))
             .await
     }

@@ -7,7 +7,7 @@ use super::gate::{self, CREATE_GATE, GATE, GUARD};
 use super::ledger::{self, CHUNK, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW, LEDGER};
 use super::place::{OrFault, Place};
 use super::transact::immediate;
-use crate::db::Part;
+use crate::db::{Made, Part};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::Object;
 use crate::domain::plan::{Plan, Side};
@@ -213,7 +213,7 @@ pub(super) fn remove(conn: &Connection, place: &Place, parts: &[Part]) -> Outcom
 }
 
 /// Drops tables, and the views that no longer compile without them; says which tables are still there.
-pub(super) fn discard(conn: &Connection, place: &Place, tables: &[String]) -> Outcome<Vec<String>> {
+pub(super) fn discard(conn: &Connection, place: &Place, tables: &[Made]) -> Outcome<Vec<Made>> {
     let doing = "drop the tables that were made here";
     immediate(conn, place, doing, |conn| {
         let compile = |view: &str| {
@@ -229,8 +229,11 @@ pub(super) fn discard(conn: &Connection, place: &Place, tables: &[String]) -> Ou
         .or_fault(place, doing)?;
         let working: Vec<String> = views.into_iter().filter(|view| compile(view)).collect();
         for table in tables {
-            conn.execute_batch(&format!("DROP TABLE IF EXISTS main.{}", quote_name(table)))
-                .or_fault(place, doing)?;
+            conn.execute_batch(&format!(
+                "DROP TABLE IF EXISTS main.{}",
+                quote_name(&table.name)
+            ))
+            .or_fault(place, doing)?;
         }
         for view in working.iter().filter(|view| !compile(view)) {
             conn.execute_batch(&format!("DROP VIEW main.{}", quote_name(view)))
@@ -238,7 +241,7 @@ pub(super) fn discard(conn: &Connection, place: &Place, tables: &[String]) -> Ou
         }
         let mut left = Vec::new();
         for table in tables {
-            if ledger::has_table(conn, table).or_fault(place, doing)? {
+            if ledger::has_table(conn, &table.name).or_fault(place, doing)? {
                 left.push(table.clone());
             }
         }

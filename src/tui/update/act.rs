@@ -214,7 +214,7 @@ pub(super) fn abort_lines(ui: &mut Ui, scene: Scene) {
     };
     let stays = if drop_target {
         format!(
-            "drops     the tables that tidegate made on {}; never one that was there before",
+            "drops     what tidegate made on {}; nothing that was there before",
             side(true)
         )
     } else {
