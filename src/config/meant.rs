@@ -114,7 +114,7 @@ impl Config {
                 )
                 .code("SAME-DATABASE"));
         }
-        resolver.measurable(&written, from.engine())?;
+        resolver.heeded(&written, from.engine())?;
         let (signals, probes) = resolver.signals(written.signal)?;
         Ok(Self {
             path: source.path().to_owned(),
@@ -122,7 +122,10 @@ impl Config {
             environment: written.migration.environment.unwrap_or(Environment::Prod),
             source: from,
             target: to,
-            prune: written.source.prune.unwrap_or(Prune::Auto),
+            prune: written
+                .source
+                .prune
+                .map_or(Prune::Auto, |prune| *prune.get_ref()),
             leave_out: written
                 .source
                 .leave_out

@@ -78,23 +78,27 @@ impl Resolver<'_> {
         })
     }
 
-    /// Refuses limits on what this kind of source can't measure: passed over in silence they would look like safety.
-    pub(super) fn measurable(&self, written: &Written, engine: Engine) -> Result<()> {
+    /// Refuses what this kind of source can't heed, as a limit on what it can't measure: passed over in silence it would look
+    /// like safety.
+    pub(super) fn heeded(&self, written: &Written, engine: Engine) -> Result<()> {
         let throttle = &written.throttle;
-        for (key, why) in engine.words().unmeasured {
+        for (key, why) in engine.words().unheeded {
             let span = match *key {
                 "max_lag_bytes" => throttle.max_lag_bytes.as_ref().map(Spanned::span),
                 "max_active" => throttle.max_active.as_ref().map(Spanned::span),
                 "max_replica_lag" => throttle.max_replica_lag.as_ref().map(Spanned::span),
                 "replicas" => throttle.replicas.first().map(Spanned::span),
+                "prune" => written.source.prune.as_ref().map(Spanned::span),
                 "wal_space" => written.source.wal_space.as_ref().map(Spanned::span),
                 _ => None,
             };
             if let Some(span) = span {
                 let fault = self.source.about(&span, format!("can't be heeded: {why}"));
-                return Err(
-                    fault.hint("take the line out; what no database tells comes from a [[signal]]")
-                );
+                return Err(match *key {
+                    "prune" => fault.hint("take the line out"),
+                    _ => fault
+                        .hint("take the line out; what no database tells comes from a [[signal]]"),
+                });
             }
         }
         Ok(())
@@ -492,6 +496,15 @@ limit = "2s"
         }
         let said = told(SQLITE, "[throttle]\nmax_active = 40");
         assert!(said.starts_with("tidegate.toml:8: "), "{said}");
+        for how in ["auto", "at-end"] {
+            let pruned = |source: &str| format!("{source}\"\nprune = \"{how}");
+            let said = told(&pruned(POSTGRES), "");
+            assert!(
+                said.contains("[source] prune: can't be heeded: PostgreSQL's own log"),
+                "{said}"
+            );
+            assert!(read(&pruned(SQLITE), "").is_ok());
+        }
         let replicas = "[throttle]\nreplicas = [\"r1\"]";
         assert!(told(POSTGRES, replicas).contains("need a limit"));
         assert!(told(POSTGRES, "[throttle]\nmax_active = 0").contains("to stop, pause"));

@@ -61,7 +61,7 @@ pub struct Source {
     /// Where it is.
     pub url: Spanned<String>,
     /// When tidegate's log in it is pruned.
-    pub prune: Option<Prune>,
+    pub prune: Option<Spanned<Prune>>,
     /// How much WAL it may keep for us, where the server sets no limit itself.
     pub wal_space: Option<Spanned<WrittenBytes>>,
     /// Tables that stay behind.

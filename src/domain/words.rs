@@ -35,7 +35,7 @@ pub struct Words {
     /// What nobody can ask its SQL for; empty where there is no server that would have it.
     pub unseen: &'static str,
     /// Keys of the config with figures that this kind of source does not have, and why: refused, never passed over.
-    pub unmeasured: &'static [(&'static str, &'static str)],
+    pub unheeded: &'static [(&'static str, &'static str)],
 }
 
 const SQLITE: Words = Words {
@@ -54,7 +54,7 @@ const SQLITE: Words = Words {
     runway: "",
     no_runway: "how long a pause may last: not known",
     unseen: "",
-    unmeasured: &[
+    unheeded: &[
         (
             "max_lag_bytes",
             "SQLite's changes are counted in rows, not in bytes: max_lag limits how old they may get",
@@ -90,7 +90,10 @@ const POSTGRES: Words = Words {
     runway: "how long a pause may last is unknown: max_slot_wal_keep_size is not set on the source, nor [source] wal_space here, so only its disk ends it",
     no_runway: "pause: ? no max_slot_wal_keep_size set",
     unseen: "CPU, free disk, error budgets: not in SQL; a [[signal]] in the config reads them",
-    unmeasured: &[],
+    unheeded: &[(
+        "prune",
+        "PostgreSQL's own log is read, which the server prunes itself",
+    )],
 };
 
 impl Engine {
