@@ -185,20 +185,21 @@ impl Resolver<'_> {
                 ),
             );
         }
-        let companions: [(&str, &str, Option<Place>); 3] = [
-            ("sql", "on", signal.on.as_ref().map(Spanned::span)),
-            ("http", "pick", signal.pick.as_ref().map(Spanned::span)),
+        let companions: [(&[&str], Option<Place>); 4] = [
+            (&["sql"], signal.on.as_ref().map(Spanned::span)),
+            (&["http"], signal.pick.as_ref().map(Spanned::span)),
+            (&["prometheus"], signal.query.as_ref().map(Spanned::span)),
             (
-                "prometheus",
-                "query",
-                signal.query.as_ref().map(Spanned::span),
+                &["http", "prometheus"],
+                signal.bearer.as_ref().map(Spanned::span),
             ),
         ];
-        for (owner, _, span) in &companions {
-            if let Some(span) = span.as_ref().filter(|_| *owner != kind) {
+        for (owners, span) in &companions {
+            if let Some(span) = span.as_ref().filter(|_| !owners.contains(&kind)) {
+                let owners = owners.join(" or ");
                 return self.wrong(
                     span,
-                    format!("goes with {owner}, and this signal is read from {kind}"),
+                    format!("goes with {owners}, and this signal is read from {kind}"),
                 );
             }
         }
@@ -246,7 +247,7 @@ impl Resolver<'_> {
                 return self.wrong(&pick.span(), "is a JSON pointer, like \"/disk/free\"");
             }
             Outside::Http {
-                at: self.address(url)?,
+                at: self.address(url, signal)?,
                 pick: signal.pick.as_ref().map(|pick| pick.get_ref().clone()),
             }
         } else {
@@ -256,7 +257,7 @@ impl Resolver<'_> {
                 return self.wrong(&url.span(), "needs a query: query = \"max(…)\"");
             };
             Outside::Prometheus {
-                at: self.address(url)?,
+                at: self.address(url, signal)?,
                 query: self.filled(query)?,
             }
         };
@@ -299,8 +300,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn address(&self, url: &Spanned<String>) -> Result<Address> {
-        Address::parse(&self.text(url)?).or_else(|why| self.wrong(&url.span(), why))
+    fn address(&self, url: &Spanned<String>, signal: &written::Signal) -> Result<Address> {
+        let at = Address::parse(&self.text(url)?).or_else(|why| self.wrong(&url.span(), why))?;
+        match &signal.bearer {
+            Some(bearer) => at
+                .bearing(&self.text(bearer)?)
+                .or_else(|why| self.wrong(&bearer.span(), why)),
+            None => Ok(at),
+        }
     }
 
     fn wrong<T>(&self, span: &Place, what: impl Display) -> Result<T> {
@@ -357,6 +364,7 @@ limit = 80
 name = "free"
 http = "http://db1:9100/${TOKEN}?key=${TOKEN}"
 pick = "/disk/free"
+bearer = "${TOKEN}"
 min = "10GB"
 every = "10s"
 timeout = "500ms"
@@ -410,6 +418,14 @@ limit = "2s"
                 "tidegate.toml:11: [[signal]] http: \"cpu\" is read from one place: command or http, not both",
             ),
             (
+                "command = [\"cpu\"]\nlimit = 80\nbearer = \"x\"",
+                "tidegate.toml:11: [[signal]] bearer: goes with http or prometheus, and this signal is read from command",
+            ),
+            (
+                "http = \"http://ana:pw@db1/\"\nlimit = 80\nbearer = \"x\"",
+                "tidegate.toml:11: [[signal]] bearer: goes with a URL without a user: who asks is said once",
+            ),
+            (
                 "command = [\"cpu\"]",
                 "tidegate.toml:8: [[signal]] name: \"cpu\" has no limit; give limit = 80, which the figure stays below, or min = 10, which it stays above",
             ),
@@ -419,7 +435,7 @@ limit = "2s"
             ),
             (
                 "command = [\"cpu\"]\nlimits = 80",
-                "tidegate.toml:10: [[signal]] has no \"limits\"; did you mean \"limit\"?  (keys: name, sql, on, command, http, pick, prometheus, query, limit, min, every, timeout)",
+                "tidegate.toml:10: [[signal]] has no \"limits\"; did you mean \"limit\"?  (keys: name, sql, on, command, http, pick, prometheus, query, bearer, limit, min, every, timeout)",
             ),
             (
                 "command = \"cpu --all\"\nlimit = 80",

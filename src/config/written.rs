@@ -153,6 +153,8 @@ pub struct Signal {
     pub prometheus: Option<Spanned<String>>,
     /// What it is asked.
     pub query: Option<Spanned<String>>,
+    /// A token that is sent along, to the URL or to the Prometheus server.
+    pub bearer: Option<Spanned<String>>,
     /// The copy slows as the figure nears this, and stands still beyond it.
     pub limit: Option<Spanned<WrittenFigure>>,
     /// The same for a figure that should stay above.

@@ -92,6 +92,24 @@ impl Address {
         })
     }
 
+    /// The same, with a token to show there (RFC 6750).
+    ///
+    /// # Errors
+    /// A token that can't be one, a URL with a user of its own: without repeating either.
+    pub fn bearing(self, token: &str) -> Result<Self, &'static str> {
+        if self.authorization.is_some() {
+            return Err("goes with a URL without a user: who asks is said once");
+        }
+        let token = token.trim();
+        if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err("is no token: visible ASCII characters, and no space");
+        }
+        Ok(Self {
+            authorization: Some(format!("Bearer {token}")),
+            ..self
+        })
+    }
+
     /// Path and parameters.
     pub fn target(&self) -> &str {
         &self.target
@@ -119,7 +137,7 @@ impl Address {
             status @ 300..=399 => Err(unknown(format!("{self} answered {status}"))
                 .hint("redirects are not followed: give the URL that it leads to")),
             status @ (401 | 403) => Err(unknown(format!("{self} answered {status}"))
-                .hint("a user and password may stand in the URL, from ${NAME} or ${file:PATH}")),
+                .hint("a user and password may stand in the URL, or a token in bearer, from ${NAME} or ${file:PATH}")),
             status => Err(unknown(format!("{self} answered {status}"))),
         }
     }
@@ -235,6 +253,23 @@ mod tests {
         let value = &authorization.headers()[AUTHORIZATION];
         assert_eq!(value, &format!("Basic {}", STANDARD.encode("ana:s3c@ret")));
         assert!(!format!("{authorization:?}").contains(value.to_str().unwrap()));
+        assert!(at.bearing("s3cret").is_err());
+        let bearing = Address::parse("https://db1/")
+            .unwrap()
+            .bearing("s3cret\n")
+            .unwrap();
+        assert_eq!(format!("{bearing} {bearing:?}"), "https://db1 https://db1");
+        let request = bearing.request("/").unwrap();
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer s3cret");
+        assert!(!format!("{request:?}").contains("s3cret"));
+        for wrong in ["", " ", "a b", "ä"] {
+            assert!(
+                Address::parse("http://db1/")
+                    .unwrap()
+                    .bearing(wrong)
+                    .is_err()
+            );
+        }
         let plain = Address::parse("http://[::1]/").unwrap();
         assert_eq!(
             (plain.to_string().as_str(), plain.port),
