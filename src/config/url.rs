@@ -1,6 +1,7 @@
 //! Where a database is. A URL shows no password, whoever prints it and however.
 
 use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::percent::decoded;
 use crate::domain::plan::{EndPlan, Engine};
 pub use crate::domain::redact::{HIDDEN, redact};
 use std::fmt;
@@ -56,7 +57,8 @@ impl Url {
                     ))
                     .hint("give the path alone: sqlite:///path/to/file.db"));
                 }
-                decode(rest)
+                decoded(rest)
+                    .and_then(|bytes| String::from_utf8(bytes).ok())
                     .ok_or_else(|| wrong(format!("{shown} has a \"%\" that encodes nothing")))?
             }
             Some(("postgres" | "postgresql", rest)) => {
@@ -182,22 +184,6 @@ fn known_later(scheme: &str) -> Option<&'static str> {
         "mariadb" => Some("MariaDB"),
         _ => None,
     }
-}
-
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'%' {
-            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(hex, 16).ok()?);
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Replaces `${NAME}` by the environment's value, and `${file:PATH}` by the first line of a file (for passwords).

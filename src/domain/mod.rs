@@ -13,6 +13,7 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod packed;
+pub mod percent;
 pub mod plan;
 pub mod position;
 pub mod preflight;

@@ -2,6 +2,7 @@
 
 use super::unknown;
 use crate::domain::fault::Result;
+use crate::domain::percent::decoded;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -221,23 +222,6 @@ fn trusting() -> Result<Arc<ClientConfig>> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::clone(TRUSTING.get_or_init(|| Arc::new(config))))
-}
-
-/// `%40` → `@`.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'%' {
-            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
-            out.push(u8::from_str_radix(hex, 16).ok()?);
-            rest = &after[2..];
-        } else {
-            out.push(*first);
-            rest = after;
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]

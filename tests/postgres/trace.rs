@@ -33,6 +33,17 @@ fn shop(stand: &Stand) {
     );
 }
 
+/// Gives the migration up with what it made on the target, and waits for the engine's end.
+fn give_up(stand: &mut Stand) {
+    let name = stand.name.clone();
+    let abort = stand.call(&["send", &name, "abort", "--drop-target", "--confirm", &name]);
+    assert_eq!(abort.code, 0, "{}{}", abort.out, abort.err);
+    let began = std::time::Instant::now();
+    while !stand.ended() && began.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn changed(before: &str, after: &str) -> Vec<String> {
     let lost = before
         .lines()
@@ -64,13 +75,7 @@ fn given_up_it_leaves_both_catalogs_as_they_were() {
     stand.start_answering();
     stand.synced();
     assert!(!none_of_ours(&stand.source.catalog()).is_empty());
-    let name = stand.name.clone();
-    let abort = stand.call(&["send", &name, "abort", "--drop-target", "--confirm", &name]);
-    assert_eq!(abort.code, 0, "{}{}", abort.out, abort.err);
-    let began = std::time::Instant::now();
-    while !stand.ended() && began.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    give_up(&mut stand);
     let after = [stand.source.catalog(), stand.target.catalog()];
     assert_eq!(
         changed(&before[0], &after[0]),
@@ -99,13 +104,7 @@ fn what_was_there_or_is_needed_by_others_stays() {
     stand.target.sql(
         "CREATE TABLE mine(id int PRIMARY KEY, m mood); CREATE TABLE app.mine(id int PRIMARY KEY)",
     );
-    let name = stand.name.clone();
-    let abort = stand.call(&["send", &name, "abort", "--drop-target", "--confirm", &name]);
-    assert_eq!(abort.code, 0, "{}{}", abort.out, abort.err);
-    let began = std::time::Instant::now();
-    while !stand.ended() && began.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    give_up(&mut stand);
     let left = stand
         .target
         .sql("SELECT string_agg(oid::regclass::text, ' ' ORDER BY oid) FROM pg_class WHERE relkind = 'r' AND oid >= 16384");
