@@ -44,12 +44,13 @@ pub(super) struct Thing {
 }
 
 /// Reads one end. On the target everything is read; on the source only what somebody else than we must be given there.
+#[derive(Default)]
 pub(super) struct Reader<'a> {
-    /// None on the target.
-    plan: Option<&'a Plan>,
-    there: Option<&'a Beside>,
-    /// Sequences of the source's identity columns that have another name on the target.
-    sequences: HashMap<String, String>,
+    everything: bool,
+    /// What is called otherwise on the target: by the name here, the name there.
+    renamed: HashMap<String, String>,
+    /// The target's database.
+    database: Option<&'a str>,
 }
 
 /// What the target has.
@@ -69,9 +70,8 @@ pub(super) async fn beside(session: &mut Session) -> Result<Beside> {
 
 async fn look(conn: &mut PgConnection) -> sqlx::Result<Beside> {
     let reader = Reader {
-        plan: None,
-        there: None,
-        sequences: HashMap::new(),
+        everything: true,
+        ..Reader::default()
     };
     let (database, roles, rights): (String, Vec<String>, Vec<String>) = sqlx::query_as(
         "SELECT quote_ident(current_database()), ARRAY(SELECT quote_ident(rolname) FROM pg_roles), \
@@ -131,42 +131,36 @@ impl<'a> Reader<'a> {
         plan: &'a Plan,
         there: Option<&'a Beside>,
     ) -> sqlx::Result<Self> {
+        let tables = plan.tables.iter().map(|table| {
+            // As the target's catalog says it, with the schema; a database of another engine has none.
+            let (schema, name) = split(&table.target);
+            let target = match there {
+                Some(_) => shown(&schema, &name),
+                None => table.target.clone(),
+            };
+            (table.source.clone(), target)
+        });
         let mut reader = Self {
-            plan: Some(plan),
-            there,
-            sequences: HashMap::new(),
+            everything: false,
+            renamed: tables.collect(),
+            database: there.map(|there| there.database.as_str()),
         };
         // The target's server names them by its own table.
         if let Some(there) = there {
-            let pairs = identities(conn).await?.into_iter();
-            let pairs = pairs.filter_map(|(table, column, sequence)| {
-                let (schema, name) = split(&table);
-                let table = reader.named(&schema, &name);
-                let theirs = there.sequences.get(&(table, column))?;
-                Some((sequence, theirs.clone()))
-            });
-            reader.sequences = pairs.collect();
+            for (table, column, sequence) in identities(conn).await? {
+                let table = reader.renamed.get(&table).cloned().unwrap_or(table);
+                if let Some(theirs) = there.sequences.get(&(table, column)) {
+                    reader.renamed.insert(sequence, theirs.clone());
+                }
+            }
         }
         Ok(reader)
-    }
-
-    fn all(&self) -> bool {
-        self.plan.is_none()
     }
 
     /// The name on the target.
     fn named(&self, schema: &str, name: &str) -> String {
         let own = shown(schema, name);
-        let mut tables = self.plan.iter().flat_map(|plan| &plan.tables);
-        if let Some(table) = tables.find(|table| table.source == own) {
-            // As its catalog says it, with the schema; a database of another engine has none.
-            let (schema, name) = split(&table.target);
-            return match self.there {
-                Some(_) => shown(&schema, &name),
-                None => table.target.clone(),
-            };
-        }
-        self.sequences.get(&own).cloned().unwrap_or(own)
+        self.renamed.get(&own).cloned().unwrap_or(own)
     }
 
     /// A schema, or something in it, with its kind.
@@ -196,7 +190,7 @@ impl<'a> Reader<'a> {
                  AND NOT (a.kind = 'SCHEMA' AND x.grantee = 0))) \
              GROUP BY 1, 2, 3, 4 ORDER BY 4, 1 DESC, 2, 3",
         )
-        .bind(self.all())
+        .bind(self.everything)
         .fetch_all(conn)
         .await?;
         let grant =
@@ -221,7 +215,7 @@ impl<'a> Reader<'a> {
              WHERE schema NOT LIKE 'pg\\_%' AND schema NOT IN ('information_schema', 'tidegate') \
                AND ($1 OR owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user)) ORDER BY 4, 1, 2, 3",
         )
-        .bind(self.all())
+        .bind(self.everything)
         .fetch_all(conn)
         .await?;
         let thing = |(kind, schema, name, role): (String, String, String, String)| Thing {
@@ -265,7 +259,7 @@ impl<'a> Reader<'a> {
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE (c.relrowsecurity OR ($1 AND c.relforcerowsecurity)) AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2",
         )
-        .bind(self.all())
+        .bind(self.everything)
         .fetch_all(conn)
         .await?;
         let things = rows.into_iter().flat_map(|(schema, name, on, forced)| {
@@ -289,15 +283,12 @@ impl<'a> Reader<'a> {
              WHERE (d.datname = current_database() OR s.setdatabase = 0) AND ($1 OR r.rolname IS DISTINCT FROM current_user) \
              ORDER BY 1, 2, 3",
         )
-        .bind(self.all())
+        .bind(self.everything)
         .fetch_all(conn)
         .await?;
         let thing = |(role, database, setting): (Option<String>, Option<String>, String)| {
             let (name, value) = setting.split_once('=').unwrap_or((&setting, ""));
-            let database = database.map(|own| match self.there {
-                Some(there) => there.database.clone(),
-                None => own,
-            });
+            let database = database.map(|own| self.database.map_or(own, str::to_owned));
             let whose = match (&role, database) {
                 (Some(role), Some(database)) => format!("ROLE {role} IN DATABASE {database}"),
                 (Some(role), None) => format!("ROLE {role}"),
