@@ -7,6 +7,7 @@
 //! `Table::target`; a reverse lane swaps the endpoints, not the names.
 
 pub mod across;
+mod beside;
 pub mod canon;
 mod pieces;
 pub mod postgres;
@@ -14,6 +15,8 @@ mod refused;
 pub mod sim;
 pub mod spill;
 pub mod sqlite;
+
+pub use beside::Beside;
 
 use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Item, Txn};
@@ -174,6 +177,11 @@ pub trait Endpoint: Send + Sync {
     async fn survey(&self) -> Result<Survey>;
     /// What preflight has to say about the plan on this end; changes nothing.
     async fn findings(&self, plan: &Plan) -> Result<Vec<Finding>>;
+    /// What this end has of what is not carried over to it; none for an engine of which everything is carried.
+    async fn beside(&self) -> Result<Option<Beside>>;
+    /// What this end has that is not carried over, as far as the target does not have it yet. `there` is what the target has;
+    /// none where that can't be compared.
+    async fn not_carried(&self, plan: &Plan, there: Option<&Beside>) -> Result<Vec<Finding>>;
     /// What `install` would make, exactly.
     async fn objects(&self, part: Part, plan: &Plan) -> Result<Vec<Object>>;
     /// Makes a part, in one short transaction where the engine can. Done again it changes nothing.

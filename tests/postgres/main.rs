@@ -2,6 +2,7 @@
 //!
 //! What is equal is said by `psql` here, with SQL of its own: nothing of the program's is used to judge it.
 
+mod carried;
 mod edges;
 mod gap;
 mod keys;

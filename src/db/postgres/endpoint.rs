@@ -7,9 +7,9 @@ use super::gate::PgGate;
 use super::sql::Tables;
 use super::view::PgView;
 use super::writer::PgWriter;
-use super::{findings, parts, pulse, survey, view};
+use super::{beside, findings, parts, pulse, survey, view};
 use crate::db::spill::Spill;
-use crate::db::{Abilities, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
+use crate::db::{Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Side};
@@ -110,6 +110,20 @@ impl Endpoint for PgEnd {
     async fn findings(&self, plan: &Plan) -> Result<Vec<Finding>> {
         let mut session = self.server.session().await?;
         let found = findings::findings(&mut session, &self.server, plan).await?;
+        session.rest();
+        Ok(found)
+    }
+
+    async fn beside(&self) -> Result<Option<Beside>> {
+        let mut session = self.server.session().await?;
+        let found = beside::beside(&mut session).await?;
+        session.rest();
+        Ok(Some(found))
+    }
+
+    async fn not_carried(&self, plan: &Plan, there: Option<&Beside>) -> Result<Vec<Finding>> {
+        let mut session = self.server.session().await?;
+        let found = findings::not_carried(&mut session, plan, there).await?;
         session.rest();
         Ok(found)
     }

@@ -2,7 +2,7 @@
 //!
 //! How a server is reached and its errors are told (`place`, `connect`); what our own objects are called (`names`); cells
 //! in PostgreSQL's text form (`cell`) and statements for a table (`sql`). The endpoint on top of it: what the database
-//! holds (`catalog`, `survey`, `ddl`, `findings`), one snapshot (`view`), the slot as a stream (`feed`), rows under a lease
+//! holds (`catalog`, `survey`, `ddl`, `beside`, `findings`), one snapshot (`view`), the slot as a stream (`feed`), rows under a lease
 //! (`writer`, `land`, `apply`, `pieces`), our objects (`parts`), the application's door (`gate`). [`open`] is the way in.
 //!
 //! Every cell is the text that the server writes and reads, under settings that lose nothing (ISO dates, shortest exact
@@ -10,6 +10,7 @@
 
 mod apply;
 mod assemble;
+mod beside;
 mod catalog;
 mod cell;
 mod connect;

@@ -10,8 +10,8 @@ use super::view::SimView;
 use super::writer::SimWriter;
 use crate::db::refused::one_cell;
 use crate::db::{
-    Abilities, Ddl, Endpoint, Feed, Gate, GateState, Made, Part, Pulse, Survey, Surveyed, View,
-    Writer,
+    Abilities, Beside, Ddl, Endpoint, Feed, Gate, GateState, Made, Part, Pulse, Survey, Surveyed,
+    View, Writer,
 };
 use crate::domain::fault::{Fault, Kind as FaultKind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
@@ -214,6 +214,14 @@ impl Endpoint for SimEnd {
     }
 
     async fn findings(&self, _plan: &Plan) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+
+    async fn beside(&self) -> Result<Option<Beside>> {
+        Ok(None)
+    }
+
+    async fn not_carried(&self, _plan: &Plan, _there: Option<&Beside>) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
 

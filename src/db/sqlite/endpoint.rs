@@ -12,7 +12,7 @@ use super::writer::SqliteWriter;
 use super::{findings, parts, pulse, survey};
 use crate::db::refused::one_cell;
 use crate::db::spill::Spill;
-use crate::db::{Abilities, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
+use crate::db::{Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{Engine, Plan, Prune, Side};
@@ -247,6 +247,14 @@ impl Endpoint for SqliteEnd {
         let plan = plan.clone();
         self.look(move |conn, place| findings::findings(conn, place, &plan))
             .await
+    }
+
+    async fn beside(&self) -> Result<Option<Beside>> {
+        Ok(None)
+    }
+
+    async fn not_carried(&self, _plan: &Plan, _there: Option<&Beside>) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
     }
 
     async fn objects(&self, part: Part, plan: &Plan) -> Result<Vec<Object>> {

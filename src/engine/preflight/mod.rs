@@ -49,6 +49,11 @@ pub async fn run(
 ) -> Result<Preflight> {
     let mut findings = source.endpoint.findings(plan).await?;
     findings.extend(target.endpoint.findings(plan).await?);
+    let there = match kinds(plan) {
+        None => target.endpoint.beside().await?,
+        Some(_) => None,
+    };
+    findings.extend(source.endpoint.not_carried(plan, there.as_ref()).await?);
     findings.extend(cross::findings(
         source.survey,
         target.survey,

@@ -1,212 +1,246 @@
-//! About what a database has that tidegate does not make on the target: rights first of all.
+//! About what a database has that tidegate does not make on the target: rights first of all. What the target has already is
+//! left out.
 
-use super::{About, finding, some};
-use crate::db::postgres::names::{literal, quote, shown};
+use super::{finding, some};
+use crate::db::Beside;
+use crate::db::postgres::beside::{Reader, Thing};
+use crate::db::postgres::names::literal;
+use crate::db::postgres::place::Place;
 use crate::domain::finding::{Finding, Stage};
+use crate::domain::plan::Plan;
 use sqlx::postgres::PgConnection;
+use std::collections::BTreeSet;
 
 pub(super) async fn findings(
     conn: &mut PgConnection,
-    about: &About<'_>,
+    place: &Place,
+    plan: &Plan,
+    there: Option<&Beside>,
 ) -> sqlx::Result<Vec<Finding>> {
+    let reader = Reader::source(conn, plan, there).await?;
+    let lay = Lay { place, there };
     let mut found = Vec::new();
-    found.extend(grants(conn, about).await?);
-    found.extend(owners(conn, about).await?);
-    found.extend(row_security(conn, about).await?);
-    found.extend(settings(conn, about).await?);
-    found.extend(others(conn, about).await?);
+    found.extend(lay.grants(conn, &reader).await?);
+    found.extend(lay.owners(conn, &reader).await?);
+    found.extend(lay.row_security(conn, &reader).await?);
+    found.extend(lay.settings(conn, &reader).await?);
+    found.extend(others(conn, place).await?);
     Ok(found)
 }
 
-/// The name on the target.
-fn there(about: &About<'_>, schema: &str, name: &str) -> String {
-    let source = shown(schema, name);
-    let mut tables = about.plan.tables.iter();
-    let table = tables.find(|table| table.source == source);
-    table.map_or(source, |table| table.target.clone())
+/// Lays what the source has beside what the target has; where nobody knows what that is, everything is missing there.
+struct Lay<'a> {
+    place: &'a Place,
+    there: Option<&'a Beside>,
 }
 
-/// The application logs in on the target as somebody, who needs there what it has here.
-async fn grants(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
-    let rows: Vec<(String, String, String, String, String)> = sqlx::query_as(
-        "WITH acl AS ( \
-           SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, n.nspname AS schema, c.relname AS name, c.relowner AS owner, \
-             c.relacl AS acl FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT c.relispartition \
-           UNION ALL SELECT 'SCHEMA', n.nspname, '', n.nspowner, n.nspacl FROM pg_namespace n) \
-         SELECT a.kind, a.schema::text, a.name::text, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, \
-           string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) \
-         FROM acl a CROSS JOIN LATERAL aclexplode(a.acl) x \
-         WHERE a.schema NOT LIKE 'pg\\_%' AND a.schema NOT IN ('information_schema', 'tidegate') AND x.grantee <> a.owner \
-           AND x.grantee <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND NOT (a.kind = 'SCHEMA' AND x.grantee = 0) \
-         GROUP BY 1, 2, 3, 4 ORDER BY 4, 1 DESC, 2, 3",
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut roles: Vec<String> = rows.iter().map(|row| row.3.clone()).collect();
-    roles.dedup();
-    let sql = rows.iter().map(|(kind, schema, name, role, rights)| {
-        let on = match kind.as_str() {
-            "SCHEMA" => quote(schema),
-            _ => there(about, schema, name),
-        };
-        format!("GRANT {rights} ON {kind} {on} TO {role}")
-    });
-    let sql: Vec<String> = sql.collect();
-    Ok((!sql.is_empty()).then(|| Finding {
-        evidence: format!("{} grants to {}", sql.len(), some(&roles)),
-        remedy: "make these roles on the target, and give them the same once its tables are there".to_owned(),
-        sql,
-        ..finding(
-            about.place,
-            "GRANTS-NOT-CARRIED",
-            Stage::KnowBefore,
-            "roles and their rights are not moved: the application needs them on the target before the cutover",
-        )
-    }))
-}
+impl Lay<'_> {
+    fn missing(&self, sql: &str) -> bool {
+        self.there.is_none_or(|there| !there.made.contains(sql))
+    }
 
-/// What tidegate makes on the target belongs to the role that it logs in as there.
-async fn owners(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
-    let rows: Vec<(String, String, String, String)> = sqlx::query_as(
-        "WITH owned AS ( \
-           SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind, \
-             n.nspname AS schema, c.relname AS name, c.relowner AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT c.relispartition \
-             AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i', 'e')) \
-           UNION ALL SELECT 'SCHEMA', n.nspname, '', n.nspowner FROM pg_namespace n WHERE n.oid >= 16384) \
-         SELECT kind, schema::text, name::text, quote_ident(pg_get_userbyid(owner)) FROM owned \
-         WHERE schema NOT LIKE 'pg\\_%' AND schema NOT IN ('information_schema', 'tidegate') \
-           AND owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) ORDER BY 4, 1, 2, 3",
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut roles: Vec<String> = rows.iter().map(|row| row.3.clone()).collect();
-    roles.dedup();
-    let sql: Vec<String> = rows
-        .iter()
-        .map(|(kind, schema, name, role)| match kind.as_str() {
-            "SCHEMA" => format!("ALTER SCHEMA {} OWNER TO {role}", quote(schema)),
-            kind => format!(
-                "ALTER {kind} {} OWNER TO {role}",
-                there(about, schema, name)
-            ),
-        })
-        .collect();
-    Ok((!sql.is_empty()).then(|| Finding {
-        evidence: format!("{} things of {}", sql.len(), some(&roles)),
-        remedy: "give them the same owners on the target once they are there".to_owned(),
-        sql,
-        ..finding(
-            about.place,
-            "OWNERS-NOT-CARRIED",
-            Stage::KnowBefore,
-            "what tidegate makes on the target belongs to the role that it logs in as there, not to its owner here",
-        )
-    }))
-}
-
-/// Rows that some roles must not see would be seen by all who may read the table there.
-async fn row_security(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
-    let tables: Vec<(String, String, bool)> = sqlx::query_as(
-        "SELECT n.nspname::text, c.relname::text, c.relforcerowsecurity FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relrowsecurity AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2",
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let policies: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT schemaname::text, tablename::text, concat(quote_ident(policyname), ' ON %', ' AS ', permissive, ' FOR ', cmd, ' TO ', \
-           (SELECT string_agg(CASE r WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(r) END, ', ') FROM unnest(roles) AS r), \
-           ' USING (' || qual || ')', ' WITH CHECK (' || with_check || ')') \
-         FROM pg_policies ORDER BY 1, 2, policyname",
-    )
-    .fetch_all(conn)
-    .await?;
-    let made = policies.iter().map(|(schema, name, policy)| {
-        let on = format!(" ON {} AS ", there(about, schema, name));
-        format!("CREATE POLICY {}", policy.replacen(" ON % AS ", &on, 1))
-    });
-    let on = tables.iter().flat_map(|(schema, name, forced)| {
-        let table = there(about, schema, name);
-        let enable = format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY");
-        let force = format!("ALTER TABLE {table} FORCE ROW LEVEL SECURITY");
-        [Some(enable), forced.then_some(force)]
-            .into_iter()
-            .flatten()
-    });
-    let sql: Vec<String> = made.chain(on).collect();
-    let names: Vec<String> = tables
-        .iter()
-        .map(|(schema, name, _)| shown(schema, name))
-        .collect();
-    Ok((!sql.is_empty()).then(|| Finding {
-        evidence: format!("{} policies; row security is on for {}", policies.len(), some(&names)),
-        remedy: "make the policies on the target, as its tables' owner, before the application reads there".to_owned(),
-        sql,
-        ..finding(
-            about.place,
-            "ROW-SECURITY-NOT-CARRIED",
-            Stage::KnowBefore,
-            "row level security is not moved: on the target everybody who may read a table would see all of its rows",
-        )
-    }))
-}
-
-/// Settings of which a value is a list of names, which is not quoted as a whole.
-const LISTS: [&str; 5] = [
-    "search_path",
-    "local_preload_libraries",
-    "session_preload_libraries",
-    "temp_tablespaces",
-    "unix_socket_directories",
-];
-
-/// A search path or a time zone that a role or the database sets changes what the application's statements mean.
-async fn settings(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
-    let rows: Vec<(Option<String>, Option<String>, String)> = sqlx::query_as(
-        "SELECT quote_ident(r.rolname), quote_ident(d.datname), c FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c \
-         LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase \
-         WHERE (d.datname = current_database() OR s.setdatabase = 0) AND r.rolname IS DISTINCT FROM current_user ORDER BY 1, 2, 3",
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut sql = Vec::new();
-    let mut names = Vec::new();
-    for (role, database, setting) in rows {
-        let (name, value) = setting.split_once('=').unwrap_or((&setting, ""));
-        names.push(name.to_owned());
-        let whose = match (role, database) {
-            (Some(role), Some(database)) => format!("ROLE {role} IN DATABASE {database}"),
-            (Some(role), None) => format!("ROLE {role}"),
-            (None, Some(database)) => format!("DATABASE {database}"),
-            (None, None) => "ROLE ALL".to_owned(),
-        };
-        // An application's own setting may be a secret.
-        if !name.contains('.') {
-            let value = if LISTS.contains(&name) {
-                value.to_owned()
-            } else {
-                literal(value)
-            };
-            sql.push(format!("ALTER {whose} SET {name} TO {value}"));
+    /// How many of how many; only how many where nobody knows of how many.
+    fn count(&self, missing: usize, all: usize, (one, many): (&str, &str)) -> String {
+        let things = if all == 1 { one } else { many };
+        match self.there {
+            None => format!("{all} {things}"),
+            Some(_) => format!("{missing} of {all} {things}"),
         }
     }
-    names.sort();
-    names.dedup();
-    Ok((!names.is_empty()).then(|| Finding {
-        evidence: some(&names),
-        remedy: "set the same on the target, under its database's name; values of the application's own settings are not shown".to_owned(),
-        sql,
-        ..finding(
-            about.place,
-            "SETTINGS-NOT-CARRIED",
-            Stage::KnowBefore,
-            "settings of roles and of the database are not moved",
-        )
-    }))
+
+    /// Those of the roles that the target does not know, as the end of a sentence.
+    fn lacking<'r>(&self, roles: impl IntoIterator<Item = &'r String>) -> String {
+        let Some(there) = self.there else {
+            return String::new();
+        };
+        let roles = roles.into_iter().filter(|role| *role != "PUBLIC");
+        let lacking: BTreeSet<&str> = roles
+            .filter(|role| !there.roles.contains(*role))
+            .map(String::as_str)
+            .collect();
+        let names = lacking.iter().copied().collect::<Vec<_>>().join(", ");
+        // All of them: each has to be made.
+        match lacking.len() {
+            0 => String::new(),
+            1 => format!("; the target lacks the role {names}"),
+            _ => format!("; the target lacks the roles {names}"),
+        }
+    }
+
+    /// The application logs in on the target as somebody, who needs there what it has here.
+    async fn grants(
+        &self,
+        conn: &mut PgConnection,
+        reader: &Reader<'_>,
+    ) -> sqlx::Result<Option<Finding>> {
+        let mut grants = reader.grants(conn).await?;
+        let all = grants.len();
+        // A right that the target's version does not know can't be given there.
+        let known = |right: &String| self.there.is_none_or(|there| there.rights.contains(right));
+        let mut unknown = BTreeSet::new();
+        for grant in &mut grants {
+            let rights = std::mem::take(&mut grant.rights).into_iter();
+            let (rights, beyond): (Vec<_>, Vec<_>) = rights.partition(known);
+            unknown.extend(beyond);
+            let missing = rights
+                .into_iter()
+                .filter(|right| self.missing(&grant.of(right)));
+            grant.rights = missing.collect();
+        }
+        grants.retain(|grant| !grant.rights.is_empty());
+        let mut roles: Vec<String> = grants.iter().map(|grant| grant.role.clone()).collect();
+        roles.dedup();
+        let count = self.count(grants.len(), all, ("grant", "grants"));
+        let lacking = self.lacking(&roles);
+        let to = some(&roles);
+        let mut evidence = match (self.there, grants.len()) {
+            (None, _) => format!("{count} to {to}"),
+            (Some(_), 1) => format!("{count} is not on the target, to {to}{lacking}"),
+            (Some(_), _) => format!("{count} are not on the target, to {to}{lacking}"),
+        };
+        if !unknown.is_empty() {
+            let unknown = unknown.into_iter().collect::<Vec<_>>().join(", ");
+            evidence.push_str(&format!("; its version knows no {unknown}"));
+        }
+        let remedy = if self.there.is_some() && lacking.is_empty() {
+            "give these roles the same on the target once its tables are there"
+        } else {
+            "make these roles on the target, and give them the same once its tables are there"
+        };
+        Ok((!grants.is_empty()).then(|| Finding {
+            evidence,
+            remedy: remedy.to_owned(),
+            sql: grants.iter().map(|grant| grant.sql()).collect(),
+            ..finding(
+                self.place,
+                "GRANTS-NOT-CARRIED",
+                Stage::KnowBefore,
+                "roles and their rights are not moved: the application needs them on the target before the cutover",
+            )
+        }))
+    }
+
+    /// What tidegate makes on the target belongs to the role that it logs in as there.
+    async fn owners(
+        &self,
+        conn: &mut PgConnection,
+        reader: &Reader<'_>,
+    ) -> sqlx::Result<Option<Finding>> {
+        let mut things = reader.owners(conn).await?;
+        let all = things.len();
+        things.retain(|thing| self.missing(&thing.sql));
+        let mut roles: Vec<String> = things.iter().flat_map(|t| t.roles.clone()).collect();
+        roles.dedup();
+        let count = self.count(things.len(), all, ("thing", "things"));
+        let (lacking, whose) = (self.lacking(&roles), some(&roles));
+        let evidence = match (self.there, things.len()) {
+            (None, _) => format!("{count} of {whose}"),
+            (Some(_), 1) => format!("{count} does not belong to {whose} on the target{lacking}"),
+            (Some(_), _) => format!("{count} do not belong to {whose} on the target{lacking}"),
+        };
+        Ok((!things.is_empty()).then(|| Finding {
+            evidence,
+            remedy: "give them the same owners on the target once they are there".to_owned(),
+            sql: statements(things),
+            ..finding(
+                self.place,
+                "OWNERS-NOT-CARRIED",
+                Stage::KnowBefore,
+                "what tidegate makes on the target belongs to the role that it logs in as there, not to its owner here",
+            )
+        }))
+    }
+
+    /// Rows that some roles must not see would be seen by all who may read the table there.
+    async fn row_security(
+        &self,
+        conn: &mut PgConnection,
+        reader: &Reader<'_>,
+    ) -> sqlx::Result<Option<Finding>> {
+        let mut policies = reader.policies(conn).await?;
+        let all = policies.len();
+        policies.retain(|policy| self.missing(&policy.sql));
+        let mut on = reader.row_security(conn).await?;
+        on.retain(|table| self.missing(&table.sql));
+        let mut tables: Vec<String> = on.iter().map(|table| table.name.clone()).collect();
+        tables.dedup();
+        let count = self.count(policies.len(), all, ("policy", "policies"));
+        let evidence = if self.there.is_none() {
+            format!("{count}; row security is on for {}", some(&tables))
+        } else {
+            let are = if policies.len() == 1 { "is" } else { "are" };
+            let lacking = self.lacking(policies.iter().flat_map(|policy| &policy.roles));
+            let missing = format!("{count} {are} not on the target{lacking}");
+            let off = format!(
+                "row security is not the same on the target for {}",
+                some(&tables)
+            );
+            match (policies.is_empty(), tables.is_empty()) {
+                (true, _) => off,
+                (false, true) => missing,
+                (false, false) => format!("{missing}; {off}"),
+            }
+        };
+        let sql = statements(policies.into_iter().chain(on));
+        Ok((!sql.is_empty()).then(|| Finding {
+            evidence,
+            remedy: "make the policies on the target, as its tables' owner, before the application reads there".to_owned(),
+            sql,
+            ..finding(
+                self.place,
+                "ROW-SECURITY-NOT-CARRIED",
+                Stage::KnowBefore,
+                "row level security is not moved: on the target everybody who may read a table would see all of its rows",
+            )
+        }))
+    }
+
+    /// A search path or a time zone that a role or the database sets changes what the application's statements mean.
+    async fn settings(
+        &self,
+        conn: &mut PgConnection,
+        reader: &Reader<'_>,
+    ) -> sqlx::Result<Option<Finding>> {
+        let mut settings = reader.settings(conn).await?;
+        let all = settings.len();
+        settings.retain(|setting| self.missing(&setting.sql));
+        let names: BTreeSet<String> = settings.iter().map(|s| s.name.clone()).collect();
+        let names = some(&names.into_iter().collect::<Vec<_>>());
+        let lacking = self.lacking(settings.iter().flat_map(|setting| &setting.roles));
+        let count = self.count(settings.len(), all, ("setting", "settings"));
+        let evidence = match (self.there, settings.len()) {
+            (None, _) => names,
+            (Some(_), 1) => format!("{count} is not on the target: {names}{lacking}"),
+            (Some(_), _) => format!("{count} are not on the target: {names}{lacking}"),
+        };
+        let place = match self.there {
+            None => "on the target, under its database's name",
+            Some(_) => "on the target",
+        };
+        let found = !settings.is_empty();
+        // An application's own setting may be a secret.
+        settings.retain(|setting| !setting.name.contains('.'));
+        Ok(found.then(|| Finding {
+            evidence,
+            remedy: format!(
+                "set the same {place}; values of the application's own settings are not shown"
+            ),
+            sql: statements(settings),
+            ..finding(
+                self.place,
+                "SETTINGS-NOT-CARRIED",
+                Stage::KnowBefore,
+                "settings of roles and of the database are not moved",
+            )
+        }))
+    }
 }
 
-async fn others(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Option<Finding>> {
+fn statements(things: impl IntoIterator<Item = Thing>) -> Vec<String> {
+    things.into_iter().map(|thing| thing.sql).collect()
+}
+
+async fn others(conn: &mut PgConnection, place: &Place) -> sqlx::Result<Option<Finding>> {
     // Each with its catalog, the column of its name, and the condition that it is the application's.
     let kinds = [
         ("rule", "pg_rewrite", "rulename", "rulename <> '_RETURN'"),
@@ -263,7 +297,7 @@ async fn others(conn: &mut PgConnection, about: &About<'_>) -> sqlx::Result<Opti
         evidence: lines.join("; "),
         remedy: "make those that the application needs on the target yourself, for example from pg_dump --schema-only".to_owned(),
         ..finding(
-            about.place,
+            place,
             "NOT-CARRIED",
             Stage::KnowBefore,
             "the source has things that tidegate does not make on the target",

@@ -14,7 +14,7 @@ use super::catalog::{self, Relation};
 use super::connect::{Server, Session};
 use super::names::split;
 use super::place::{OrFault, Place};
-use crate::db::refused;
+use crate::db::{Beside, refused};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::id::TableId;
@@ -62,6 +62,27 @@ pub(super) async fn findings(
     Ok(found)
 }
 
+/// About what the source has that is not carried, and that the target does not have yet.
+///
+/// # Errors
+/// A database that can't be read.
+pub(super) async fn not_carried(
+    session: &mut Session,
+    plan: &Plan,
+    there: Option<&Beside>,
+) -> Result<Vec<Finding>> {
+    let doing = "look at roles and rights";
+    session
+        .run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", doing)
+        .await?;
+    let place = session.place().clone();
+    let found = carried::findings(session.conn()?, &place, plan, there)
+        .await
+        .or_fault(&place, doing)?;
+    session.run("COMMIT", doing).await?;
+    Ok(found)
+}
+
 async fn about<'a>(
     conn: &mut PgConnection,
     place: &'a Place,
@@ -102,9 +123,8 @@ async fn of(
     found.extend(activity::findings(conn, about).await?);
     found.extend(rights::findings(conn, about).await?);
     found.extend(tables::findings(conn, about).await?);
-    match about.place.side {
-        Side::Source => found.extend(carried::findings(conn, about).await?),
-        Side::Target => found.extend(target::findings(conn, about).await?),
+    if about.place.side == Side::Target {
+        found.extend(target::findings(conn, about).await?);
     }
     Ok(found)
 }

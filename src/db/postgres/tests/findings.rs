@@ -1,7 +1,8 @@
 //! What preflight says, of a bad database and of a role without rights.
 
 use super::ground::{Base, plan, server, server_as};
-use crate::db::postgres::{findings, survey};
+use crate::db::Beside;
+use crate::db::postgres::{beside, findings, survey};
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::key::Collation;
 use crate::domain::plan::{Plan, Side};
@@ -10,6 +11,17 @@ use crate::domain::table::{KeySpec, Mode};
 async fn found(server: &crate::db::postgres::connect::Server, plan: &Plan) -> Vec<Finding> {
     let mut session = server.session().await.unwrap();
     findings::findings(&mut session, server, plan)
+        .await
+        .unwrap()
+}
+
+async fn not_carried(
+    server: &crate::db::postgres::connect::Server,
+    plan: &Plan,
+    there: Option<&Beside>,
+) -> Vec<Finding> {
+    let mut session = server.session().await.unwrap();
+    findings::not_carried(&mut session, plan, there)
         .await
         .unwrap()
 }
@@ -83,7 +95,13 @@ async fn a_role_without_rights_gets_the_statements_that_help() {
         one(&source, "ROW-SECURITY").table.as_deref(),
         Some("public.hidden")
     );
-    let policies = &one(&source, "ROW-SECURITY-NOT-CARRIED").sql;
+    let left = not_carried(
+        &server_as(&base.url, &role, Side::Source),
+        &plan(&all),
+        None,
+    )
+    .await;
+    let policies = &one(&left, "ROW-SECURITY-NOT-CARRIED").sql;
     assert!(
         policies[0].starts_with("CREATE POLICY p ON "),
         "{policies:?}"
@@ -219,7 +237,7 @@ async fn what_roles_have_here_is_told_as_statements_for_there() {
     for table in &mut plan.tables {
         table.target = table.target.replace("public.", "moved.");
     }
-    let found = found(&source, &plan).await;
+    let found = not_carried(&source, &plan, None).await;
     let sql = |code: &str| one(&found, code).sql.clone();
     assert_eq!(
         sql("GRANTS-NOT-CARRIED"),
@@ -269,6 +287,82 @@ async fn what_roles_have_here_is_told_as_statements_for_there() {
     for statement in codes.into_iter().flat_map(sql) {
         base.run(&statement).await;
     }
-    base.run(&format!("DROP OWNED BY {role}")).await;
+    // What is so there is told no more; here it is the same database, seen as the target.
+    let mut session = base.session(Side::Target).await;
+    let mut there = beside::beside(&mut session).await.unwrap();
+    base.run("DROP SCHEMA moved CASCADE").await;
+    let left = not_carried(&source, &plan, Some(&there)).await;
+    assert_eq!(left, []);
+
+    // Each thing by itself, and each right by itself.
+    for gone in [
+        format!("GRANT SELECT ON TABLE moved.t TO {role}"),
+        format!("ALTER TABLE moved.theirs OWNER TO {role}"),
+        "ALTER TABLE moved.theirs FORCE ROW LEVEL SECURITY".to_owned(),
+        format!("ALTER ROLE {role} SET app.key TO 'hunter2'"),
+    ] {
+        assert!(there.made.remove(&gone), "{gone}");
+    }
+    let left = not_carried(&source, &plan, Some(&there)).await;
+    let told = |code: &str| {
+        (
+            one(&left, code).evidence.clone(),
+            one(&left, code).sql.clone(),
+        )
+    };
+    assert_eq!(
+        told("GRANTS-NOT-CARRIED"),
+        (
+            format!("1 of 1 grant is not on the target, to {role}"),
+            vec![format!("GRANT SELECT ON TABLE moved.t TO {role}")]
+        )
+    );
+    assert_eq!(
+        told("OWNERS-NOT-CARRIED").0,
+        format!("1 of 1 thing does not belong to {role} on the target")
+    );
+    assert_eq!(
+        told("ROW-SECURITY-NOT-CARRIED"),
+        (
+            "row security is not the same on the target for public.theirs".to_owned(),
+            vec!["ALTER TABLE moved.theirs FORCE ROW LEVEL SECURITY".to_owned()]
+        )
+    );
+    let (evidence, sql) = told("SETTINGS-NOT-CARRIED");
+    assert!(
+        evidence.ends_with(" is not on the target: app.key"),
+        "{evidence}"
+    );
+    assert_eq!(sql, Vec::<String>::new());
+    assert!(!format!("{left:?}").contains("hunter2"));
+
+    // Another name of the database, no such role, and an older version that lacks a right.
+    there.database = "\"Shop\"".to_owned();
+    there.roles.remove(&role);
+    there.rights.remove("SELECT");
+    there
+        .made
+        .remove(&format!("GRANT INSERT ON TABLE moved.t TO {role}"));
+    let left = not_carried(&source, &plan, Some(&there)).await;
+    let grants = one(&left, "GRANTS-NOT-CARRIED");
+    assert_eq!(
+        (grants.evidence.clone(), grants.sql.clone()),
+        (
+            format!(
+                "1 of 1 grant is not on the target, to {role}; the target lacks the role {role}; its version knows no SELECT"
+            ),
+            vec![format!("GRANT INSERT ON TABLE moved.t TO {role}")]
+        )
+    );
+    let settings = one(&left, "SETTINGS-NOT-CARRIED");
+    let wanted =
+        format!("ALTER ROLE {role} IN DATABASE \"Shop\" SET search_path TO app, \"Other\"");
+    assert!(settings.sql.contains(&wanted), "{settings:?}");
+    there.made.insert(wanted);
+    let left = not_carried(&source, &plan, Some(&there)).await;
+    assert_eq!(one(&left, "SETTINGS-NOT-CARRIED").sql, Vec::<String>::new());
+    drop(session);
+    base.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
     base.drop().await;
 }
