@@ -9,8 +9,9 @@ use super::site::Site;
 use super::throttle::{Governor, Weighed};
 use crate::db::Pulse;
 use crate::domain::event::PauseReason;
-use crate::domain::fault::Result;
+use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
+use crate::domain::plan::Side;
 use crate::domain::position::Position;
 use crate::domain::sample::{Sample, ShadowLine};
 use crate::domain::unit::{Bytes, Rows, RowsPerSecond, Span};
@@ -30,6 +31,12 @@ const GROWTH: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(1);
 /// Shorter than this, growth says nothing.
 const ENOUGH: Duration = Duration::from_secs(5);
+/// The shortest patience with a measurement.
+const ANSWER: Duration = Duration::from_secs(5);
+/// A connection that could not be had for so long: longer than a server takes that is only restarted.
+const GONE: Duration = Duration::from_secs(3);
+/// The code of a connection that could not be had.
+const LOST: &str = "CONNECTION-LOST";
 /// Heads of the source that are remembered to tell the lag's age; older ones count as the oldest.
 const HEADS: usize = 4_096;
 
@@ -76,6 +83,7 @@ impl Sampler {
         let mut growth = Growth::default();
         let mut gauges = Gauges::default();
         let mut guards = Vec::new();
+        let mut silences = [Silence::default(), Silence::default()];
         let mut target = Pulse::default();
         // Whatever an earlier life of this stream was held by is over: that is the first thing told.
         let mut held: Option<Option<String>> = None;
@@ -89,20 +97,26 @@ impl Sampler {
                 () = self.site.stop.cancelled() => return Ok(()),
                 _ = timer.tick() => {}
             }
-            let source = match self.site.source.pulse(&self.site.plan).await {
-                Ok(pulse) => pulse,
+            let source = match self.pulse(Side::Source).await {
+                Ok(pulse) => {
+                    silences[0] = Silence::default();
+                    pulse
+                }
                 Err(fault) => {
-                    tracing::warn!(error = %fault, "the source could not be measured");
-                    self.trouble(&fault).await;
+                    self.silent(Side::Source, &mut silences[0], &fault).await;
+                    self.samples.send_replace(Arc::new(self.blind()));
+                    // Rates over a time in which nobody looked would be made up.
+                    points.clear();
                     continue;
                 }
             };
             if turn.is_multiple_of(4) {
-                match self.site.target.pulse(&self.site.plan).await {
-                    Ok(pulse) => target = pulse,
-                    Err(fault) => {
-                        tracing::warn!(error = %fault, "the target could not be measured")
+                match self.pulse(Side::Target).await {
+                    Ok(pulse) => {
+                        silences[1] = Silence::default();
+                        target = pulse;
                     }
+                    Err(fault) => self.silent(Side::Target, &mut silences[1], &fault).await,
                 }
                 match gate.read().await {
                     Ok(Some(state)) => guards = self.names(&state.unguarded),
@@ -208,13 +222,72 @@ impl Sampler {
         }
     }
 
-    async fn trouble(&self, fault: &crate::domain::fault::Fault) {
-        if fault.code == "SOURCE-REPLACED" {
-            self.site
-                .tell(Report::Trouble(PauseReason::SourceReplaced(
-                    fault.what.clone(),
-                )))
-                .await;
+    /// Measures an end; one that says nothing for too long is taken for one that can't be reached.
+    async fn pulse(&self, side: Side) -> Result<Pulse> {
+        let end = match side {
+            Side::Source => &self.site.source,
+            Side::Target => &self.site.target,
+        };
+        let patience = self
+            .site
+            .plan
+            .throttle
+            .stale_after
+            .to_duration()
+            .max(ANSWER);
+        match tokio::time::timeout(patience, end.pulse(&self.site.plan)).await {
+            Ok(pulse) => pulse,
+            Err(_) => {
+                let what = format!("the {} has given no answer for {patience:?}", side.label());
+                Err(Fault::new(Kind::Transient, what).code(LOST))
+            }
+        }
+    }
+
+    /// An end could not be measured. Once that has lasted, everything stands still and says why: it goes on by itself when the
+    /// end answers.
+    async fn silent(&self, side: Side, silence: &mut Silence, fault: &Fault) {
+        let since = *silence.since.get_or_insert_with(|| {
+            tracing::warn!(error = %fault, "the {} could not be measured", side.label());
+            Instant::now()
+        });
+        let patience = match fault.code == LOST {
+            true => GONE,
+            false => self.site.plan.throttle.stale_after.to_duration(),
+        };
+        let reason = if fault.code == "SOURCE-REPLACED" {
+            PauseReason::SourceReplaced(fault.what.clone())
+        } else if since.elapsed() >= patience && !std::mem::replace(&mut silence.told, true) {
+            PauseReason::Database(side, fault.to_string())
+        } else {
+            return;
+        };
+        self.site.tell(Report::Trouble(reason)).await;
+    }
+
+    /// What is known while the source can't be measured: nothing that it would have to say.
+    fn blind(&self) -> Sample {
+        let last = Arc::clone(&self.samples.borrow());
+        let stats = self.lane.stats();
+        Sample {
+            lag: None,
+            lag_bytes: None,
+            applied: stats.applied,
+            waiting: stats.waiting,
+            incoming_per_s: 0,
+            applied_per_s: 0,
+            copy_rate: RowsPerSecond(0),
+            copy_bytes_per_s: Bytes::ZERO,
+            verify_rate: RowsPerSecond(0),
+            allowed: self.governor.allowed(),
+            held_by: "the source gives no answer".to_owned(),
+            source_lock: None,
+            source_free: None,
+            log_room: None,
+            runway: None,
+            copying: self.progress.borrow().copying.clone(),
+            memory: memory(),
+            ..(*last).clone()
         }
     }
 
@@ -225,6 +298,13 @@ impl Sampler {
             .map(|t| t.source.clone())
             .collect()
     }
+}
+
+/// Since when an end could not be measured, and whether that was told.
+#[derive(Default)]
+struct Silence {
+    since: Option<Instant>,
+    told: bool,
 }
 
 /// The longest that a write of ours held the source within a second.

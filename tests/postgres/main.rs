@@ -10,6 +10,7 @@ mod kinds;
 mod large;
 mod lies;
 mod load;
+mod outage;
 mod proxy;
 mod server;
 mod signals;

@@ -164,6 +164,17 @@ impl Private {
         );
     }
 
+    /// Shut down as an administrator does it, within so many seconds.
+    pub fn shut_down(&self, seconds: u32) -> bool {
+        let within = seconds.to_string();
+        self.program("pg_ctl", &["stop", "-s", "-w", "-t", &within, "-m", "fast"])
+    }
+
+    /// Started again.
+    pub fn start_again(&self) {
+        self.up();
+    }
+
     /// Ended without a word to anybody, and started again.
     pub fn restart_immediate(&self) {
         assert!(self.program("pg_ctl", &["stop", "-s", "-w", "-m", "immediate"]));
