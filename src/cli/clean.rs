@@ -6,6 +6,7 @@ use super::{known, planned};
 use crate::db::Part;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::finding::Object;
+use crate::domain::id::MigrationName;
 use crate::domain::plan::Side;
 use crate::faces::paint::{Paint, Role};
 use clap::Args;
@@ -40,6 +41,13 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     }
     let Some(confirm) = &options.confirm else {
         let mut out = listed(&found, paint);
+        for (owner, object) in others(world, &planned, &found).await? {
+            let _ = writeln!(
+                out,
+                "{} {} is needed by {owner}, which is not lost: its journal is here",
+                object.kind, object.name
+            );
+        }
         let _ = writeln!(
             out,
             "nothing was changed. To remove it, if no engine needs it any more: tidegate clean -c {} --confirm {name}",
@@ -56,14 +64,30 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         .hint(format!("--confirm {name}")));
     }
     not_needed(&planned, options).await?;
+    if let Some((owner, object)) = others(world, &planned, &found).await?.first() {
+        return Err(Fault::new(
+            Kind::Refused,
+            format!("{owner} is not lost: its journal is here, and it needs what would go"),
+        )
+        .code("OTHER-MIGRATION")
+        .cause(format!(
+            "{} {} on the {}",
+            object.kind,
+            object.name,
+            object.side.label()
+        ))
+        .hint(format!(
+            "give that one up first: tidegate send {owner} abort --confirm {owner}"
+        )));
+    }
     let source = ends
         .source
-        .remove(&[Part::Capture, Part::Gate])
+        .remove(&[Part::Capture, Part::Gate], None)
         .await
         .settled()?;
     let target = ends
         .target
-        .remove(&[Part::Gate, Part::Ledger])
+        .remove(&[Part::Gate, Part::Ledger], None)
         .await
         .settled()?;
     let left = present(ends).await?;
@@ -112,6 +136,29 @@ async fn not_needed(planned: &planned::Planned, options: &Options) -> Result<()>
             .hint("clean it with that migration's own config")),
         None => Ok(()),
     }
+}
+
+/// What of it belongs to another migration that this machine can go on with.
+async fn others<'a>(
+    world: &World,
+    planned: &planned::Planned,
+    found: &'a [Object],
+) -> Result<Vec<(MigrationName, &'a Object)>> {
+    let mut needed = Vec::new();
+    for (name, known) in known::all(world).await? {
+        // One whose journal can't be read may go on all the same.
+        if name == planned.config.name || known.is_ok_and(|known| known.state.over()) {
+            continue;
+        }
+        needed.extend(found.iter().filter_map(|object| {
+            let end = match object.side {
+                Side::Source => &planned.ends.source,
+                Side::Target => &planned.ends.target,
+            };
+            (end.belongs(object, &name) == Some(true)).then(|| (name.clone(), object))
+        }));
+    }
+    Ok(needed)
 }
 
 async fn present(ends: &Ends) -> Result<Vec<Object>> {

@@ -22,7 +22,7 @@ use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Item, Txn};
 use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::{Finding, Object};
-use crate::domain::id::{ChunkId, TableId, Token};
+use crate::domain::id::{ChunkId, MigrationName, TableId, Token};
 use crate::domain::key::{Bound, Key, Pick, Range};
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::{Barrier, Position, Seen};
@@ -186,14 +186,17 @@ pub trait Endpoint: Send + Sync {
     async fn objects(&self, part: Part, plan: &Plan) -> Result<Vec<Object>>;
     /// Makes a part, in one short transaction where the engine can. Done again it changes nothing.
     async fn install(&self, part: Part, plan: &Plan) -> Outcome<Vec<Object>>;
-    /// Removes every object of ours of these parts, also those of a lost run, and says what is still there (read back).
-    async fn remove(&self, parts: &[Part]) -> Outcome<Vec<Object>>;
+    /// Removes every object of ours of these parts, also those of a lost run, and says what is still there (read back). `of`:
+    /// all but those that bear another migration's name ([`Endpoint::belongs`]).
+    async fn remove(&self, parts: &[Part], of: Option<&MigrationName>) -> Outcome<Vec<Object>>;
     /// Drops what tidegate made here, given in the order of making: tables with all that stands on them, and of the rest what
     /// nobody else has come to need. Names what is still there (read back). The caller answers for the list: never anything
     /// that was there before.
     async fn discard(&self, made: &[Made]) -> Outcome<Vec<Made>>;
     /// Everything of ours that is there now, of whatever run.
     async fn leftovers(&self) -> Result<Vec<Object>>;
+    /// Whether one of those is the migration's of this name; none where it does not tell whose it is.
+    fn belongs(&self, object: &Object, migration: &MigrationName) -> Option<bool>;
     /// Opens one read transaction. It contains every transaction at or before the position that the newest feed of this
     /// end was opened from: where the log runs ahead of what reads can see, this waits (PostgreSQL: for
     /// `pg_snapshot_xmin(pg_current_snapshot()) ≥` an own xid taken after the feed was opened).

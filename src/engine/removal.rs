@@ -13,7 +13,7 @@ pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> 
     let source = site
         .retry(|| async {
             site.source
-                .remove(&[Part::Capture, Part::Gate])
+                .remove(&[Part::Capture, Part::Gate], Some(&site.plan.name))
                 .await
                 .settled()
         })
@@ -28,7 +28,7 @@ pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> 
     let target = site
         .retry(|| async {
             site.target
-                .remove(&[Part::Gate, Part::Ledger])
+                .remove(&[Part::Gate, Part::Ledger], Some(&site.plan.name))
                 .await
                 .settled()
         })

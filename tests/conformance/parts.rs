@@ -30,15 +30,19 @@ pub async fn nothing_is_left_behind(ground: &impl Ground) {
     assert_ne!((pair.catalog)(Side::Source), before);
     assert!(!pair.source.leftovers().await.unwrap().is_empty());
     assert_eq!(
-        pair.source.remove(&[Part::Gate]).await.settled().unwrap(),
+        pair.source
+            .remove(&[Part::Gate], None)
+            .await
+            .settled()
+            .unwrap(),
         []
     );
     pair.put([(ITEMS_ID, item(2, "the gate is gone", 1))]);
-    assert_eq!(pair.source.remove(&ALL).await.settled().unwrap(), []);
+    assert_eq!(pair.source.remove(&ALL, None).await.settled().unwrap(), []);
     assert_eq!(pair.source.leftovers().await.unwrap(), []);
     assert_eq!((pair.catalog)(Side::Source), before);
     assert_eq!(
-        pair.source.remove(&ALL).await.settled().unwrap(),
+        pair.source.remove(&ALL, None).await.settled().unwrap(),
         [],
         "done again"
     );
@@ -49,7 +53,7 @@ pub async fn nothing_is_left_behind(ground: &impl Ground) {
         .await
         .settled()
         .unwrap();
-    assert_eq!(pair.target.remove(&ALL).await.settled().unwrap(), []);
+    assert_eq!(pair.target.remove(&ALL, None).await.settled().unwrap(), []);
     assert_eq!(pair.target.leftovers().await.unwrap(), []);
     assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, [item(1, "x", 1)]);
     assert!(
@@ -141,7 +145,10 @@ pub async fn what_is_listed_is_what_is_made(ground: &impl Ground) {
         let mut there = pair.source.leftovers().await.unwrap();
         there.retain(|object| listed.iter().any(|listed| listed.name == object.name));
         assert_eq!(there.len(), listed.len(), "{part:?}");
-        assert_eq!(pair.source.remove(&[part]).await.settled().unwrap(), []);
+        assert_eq!(
+            pair.source.remove(&[part], None).await.settled().unwrap(),
+            []
+        );
         assert_eq!(
             pair.source.leftovers().await.unwrap(),
             [],
@@ -158,7 +165,7 @@ pub async fn discarded_tables_are_gone(ground: &impl Ground) {
         .await
         .settled()
         .unwrap();
-    pair.target.remove(&ALL).await.settled().unwrap();
+    pair.target.remove(&ALL, None).await.settled().unwrap();
     let made = |name: &str| Made {
         kind: "table".to_owned(),
         name: name.to_owned(),

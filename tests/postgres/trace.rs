@@ -160,3 +160,77 @@ fn a_lost_run_is_cleaned_without_a_trace() {
         stand.target.sql("DROP SCHEMA public CASCADE; DROP SCHEMA app CASCADE; DROP SCHEMA \"Odd name\" CASCADE; CREATE SCHEMA public");
     }
 }
+
+/// One source, two migrations: neither takes the other's slot away, nor calls it lost.
+#[test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+fn another_migration_of_the_same_source_is_left_alone() {
+    let mut stand = Stand::new("two");
+    shop(&stand);
+    stand.to_synced();
+    let other = format!("{}_other", stand.name);
+    stand
+        .target
+        .server
+        .sql("postgres", &format!("CREATE DATABASE {other}"));
+    let config = format!(
+        "[migration]\nname = \"{other}\"\n[source]\nurl = \"{}\"\n[target]\nurl = \"{}\"\n",
+        stand.source.server.url(&stand.source.database),
+        stand.target.server.url(&other)
+    );
+    std::fs::write(stand.path("other.toml"), config).unwrap();
+    let check = stand.call(&["check", "-c", "other.toml"]);
+    assert!(
+        check.out.contains("LEFTOVERS") && check.code == 0,
+        "{}{}",
+        check.out,
+        check.err
+    );
+    let listed = stand.call(&["clean", "-c", "other.toml"]);
+    assert!(
+        listed.out.contains(&format!("is needed by {}", stand.name)),
+        "{}",
+        listed.out
+    );
+    let refused = stand.call(&["clean", "-c", "other.toml", "--confirm", &other]);
+    assert_eq!(refused.code, 5, "{}{}", refused.out, refused.err);
+    let slots = || {
+        let slots = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()";
+        stand.source.sql(slots).trim().to_owned()
+    };
+    assert_eq!(slots(), "1");
+    let called = stand.call(&["engine", "-c", "other.toml", "--until", "synced"]);
+    assert_eq!(called.code, 0, "{}{}", called.out, called.err);
+    assert_eq!(slots(), "2");
+    let mut engine = stand
+        .command(&["engine", "-c", "other.toml"])
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    let abort = || {
+        stand.call(&[
+            "send",
+            &other,
+            "abort",
+            "--drop-target",
+            "--confirm",
+            &other,
+        ])
+    };
+    while abort().code != 0 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    engine.wait().unwrap();
+    assert_eq!(slots(), "1");
+    stand
+        .target
+        .server
+        .sql("postgres", &format!("DROP DATABASE {other} WITH (FORCE)"));
+    stand
+        .source
+        .sql("UPDATE app.customers SET mail = 'after' WHERE id = 7");
+    stand.to_synced();
+    let there = stand.target.sql("SELECT mail FROM app.customers WHERE id = 7");
+    assert_eq!(there.trim(), "after");
+}

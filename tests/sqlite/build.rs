@@ -268,7 +268,7 @@ async fn no_trigger_fires_and_no_constraint_is_asked_again() {
         122
     );
     bed.target
-        .remove(&[Part::Ledger, Part::Gate])
+        .remove(&[Part::Ledger, Part::Gate], None)
         .await
         .settled()
         .unwrap();

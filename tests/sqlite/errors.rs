@@ -93,7 +93,11 @@ async fn looking_makes_nothing() {
     for part in [Part::Ledger, Part::Gate] {
         bed.target.objects(part, &bed.plan).await.unwrap();
     }
-    bed.target.remove(&[Part::Ledger]).await.settled().unwrap();
+    bed.target
+        .remove(&[Part::Ledger], None)
+        .await
+        .settled()
+        .unwrap();
     assert_eq!(std::fs::read(bed.path("source.db")).unwrap(), before);
     assert_eq!(
         std::fs::metadata(bed.path("source.db-wal")).unwrap().len(),

@@ -152,7 +152,11 @@ async fn a_log_that_is_gone_or_went_back_is_told() {
     bed.app.execute_batch("DELETE FROM tidegate_log").unwrap();
     assert_eq!(fault(&mut *two).await, "CAPTURE-LOST");
     assert_eq!(
-        bed.source.remove(&[Part::Capture]).await.settled().unwrap(),
+        bed.source
+            .remove(&[Part::Capture], None)
+            .await
+            .settled()
+            .unwrap(),
         []
     );
     assert_eq!(fault(&mut *two).await, "CAPTURE-LOST");
@@ -165,7 +169,11 @@ async fn a_log_made_again_never_passes_for_the_older_one() {
         .execute_batch("UPDATE a SET v = 1; UPDATE a SET v = 2")
         .unwrap();
     let old = bed.head().await;
-    bed.source.remove(&[Part::Capture]).await.settled().unwrap();
+    bed.source
+        .remove(&[Part::Capture], None)
+        .await
+        .settled()
+        .unwrap();
     // The log's birth is at the clock, to the second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     bed.app.execute_batch("UPDATE a SET v = 'unseen'").unwrap();

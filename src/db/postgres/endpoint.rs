@@ -12,6 +12,7 @@ use crate::db::spill::Spill;
 use crate::db::{Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
+use crate::domain::id::MigrationName;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::Position;
 use crate::domain::unit::Span;
@@ -142,10 +143,10 @@ impl Endpoint for PgEnd {
         }
     }
 
-    async fn remove(&self, removed: &[Part]) -> Outcome<Vec<Object>> {
+    async fn remove(&self, removed: &[Part], of: Option<&MigrationName>) -> Outcome<Vec<Object>> {
         match self.server.session().await {
             Ok(mut session) => {
-                let done = parts::remove(&mut session, removed).await;
+                let done = parts::remove(&mut session, removed, of).await;
                 kept(session, done)
             }
             Err(fault) => Outcome::NotDone(fault),
@@ -167,6 +168,10 @@ impl Endpoint for PgEnd {
         let found = parts::present(&mut session).await?;
         session.rest();
         Ok(found)
+    }
+
+    fn belongs(&self, object: &Object, migration: &MigrationName) -> Option<bool> {
+        parts::belongs(object, migration)
     }
 
     async fn view(&self, plan: &Arc<Plan>) -> Result<Box<dyn View>> {

@@ -10,6 +10,7 @@ use super::transact::commit;
 use crate::db::{Made, Part};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::Object;
+use crate::domain::id::MigrationName;
 use crate::domain::plan::{Plan, Side};
 use sqlx::Executor as _;
 
@@ -269,10 +270,23 @@ fn part_of(object: &Object) -> Option<Part> {
     }
 }
 
+/// Whether a slot or a publication is the migration's of this name; none of anything else.
+pub(super) fn belongs(object: &Object, migration: &MigrationName) -> Option<bool> {
+    let named = matches!(object.kind.as_str(), "slot" | "publication");
+    named.then(|| object.name == names::capture(migration))
+}
+
 /// Removes parts, guards before the table they read, and says what of these parts is still there.
-pub(super) async fn remove(session: &mut Session, parts: &[Part]) -> Outcome<Vec<Object>> {
+pub(super) async fn remove(
+    session: &mut Session,
+    parts: &[Part],
+    of: Option<&MigrationName>,
+) -> Outcome<Vec<Object>> {
     let doing = "remove what is ours";
-    let mine = |object: &Object| part_of(object).is_some_and(|part| parts.contains(&part));
+    let mine = |object: &Object| {
+        part_of(object).is_some_and(|part| parts.contains(&part))
+            && of.is_none_or(|name| belongs(object, name) != Some(false))
+    };
     let removed = async {
         let there = present(session).await?;
         for slot in there

@@ -15,7 +15,7 @@ use crate::db::{
 };
 use crate::domain::fault::{Fault, Kind as FaultKind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
-use crate::domain::id::TableId;
+use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::Position;
 use crate::domain::table::Table;
@@ -251,7 +251,7 @@ impl Endpoint for SimEnd {
         Outcome::Done(objects)
     }
 
-    async fn remove(&self, parts: &[Part]) -> Outcome<Vec<Object>> {
+    async fn remove(&self, parts: &[Part], _of: Option<&MigrationName>) -> Outcome<Vec<Object>> {
         self.sim.with(|base| {
             base.parts.retain(|(part, _)| !parts.contains(part));
             if parts.contains(&Part::Gate) {
@@ -280,6 +280,10 @@ impl Endpoint for SimEnd {
     async fn leftovers(&self) -> Result<Vec<Object>> {
         let parts = self.sim.lock().parts.clone();
         Ok(parts.into_iter().flat_map(|(_, objects)| objects).collect())
+    }
+
+    fn belongs(&self, _object: &Object, _migration: &MigrationName) -> Option<bool> {
+        None
     }
 
     async fn view(&self, plan: &Arc<Plan>) -> Result<Box<dyn View>> {

@@ -15,6 +15,7 @@ use crate::db::spill::Spill;
 use crate::db::{Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
+use crate::domain::id::MigrationName;
 use crate::domain::plan::{Engine, Plan, Prune, Side};
 use crate::domain::position::Position;
 use crate::domain::unit::{Bytes, Span};
@@ -277,7 +278,7 @@ impl Endpoint for SqliteEnd {
             .await
     }
 
-    async fn remove(&self, removed: &[Part]) -> Outcome<Vec<Object>> {
+    async fn remove(&self, removed: &[Part], _of: Option<&MigrationName>) -> Outcome<Vec<Object>> {
         match self.place.identity() {
             Ok(None) => return Outcome::Done(Vec::new()),
             Err(fault) => return Outcome::NotDone(fault),
@@ -305,6 +306,10 @@ impl Endpoint for SqliteEnd {
             return Ok(Vec::new());
         }
         self.look(parts::present).await
+    }
+
+    fn belongs(&self, _object: &Object, _migration: &MigrationName) -> Option<bool> {
+        None
     }
 
     async fn view(&self, plan: &Arc<Plan>) -> Result<Box<dyn View>> {

@@ -3,7 +3,8 @@
 use super::finding;
 use crate::db::{Ddl, Endpoint, Survey, Surveyed};
 use crate::domain::fault::{Kind, Result};
-use crate::domain::finding::{Finding, Stage};
+use crate::domain::finding::{Finding, Object, Stage};
+use crate::domain::id::MigrationName;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::table::{Mode, Table};
 use crate::domain::unit::Rows;
@@ -275,6 +276,7 @@ fn key(table: &Table, there: &Surveyed) -> Option<Finding> {
 pub(super) async fn leftovers(
     source: &dyn Endpoint,
     target: &dyn Endpoint,
+    migration: &MigrationName,
 ) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (side, end) in [(Side::Source, source), (Side::Target, target)] {
@@ -282,6 +284,12 @@ pub(super) async fn leftovers(
         if left.is_empty() {
             continue;
         }
+        // What bears another migration's name is in nobody's way.
+        let others = |object: &Object| end.belongs(object, migration) == Some(false);
+        let stage = match left.iter().all(others) {
+            true => Stage::KnowBefore,
+            false => Stage::BlocksCopy,
+        };
         let names: Vec<&str> = left
             .iter()
             .take(3)
@@ -295,11 +303,11 @@ pub(super) async fn leftovers(
         findings.push(Finding {
             side: Some(side),
             evidence: format!("{}{more}", names.join(", ")),
-            remedy: "if no other migration of this database runs: tidegate clean -c FILE removes them and says what is left".into(),
+            remedy: "if no other migration of this database runs, or is parked somewhere: tidegate clean -c FILE removes them and says what is left".into(),
             ..finding(
                 "LEFTOVERS",
-                Stage::BlocksCopy,
-                format!("the {} holds {} of tidegate's objects, and this machine has no journal of that run", side.label(), left.len()),
+                stage,
+                format!("the {} holds {} of tidegate's objects that are not of this run", side.label(), left.len()),
             )
         });
     }

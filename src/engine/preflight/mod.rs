@@ -63,7 +63,7 @@ pub async fn run(
     findings.extend(across::findings(source.survey, target.survey, plan));
     if !ask.begun {
         findings.extend(values::findings(source.endpoint, plan).await?);
-        findings.extend(cross::leftovers(source.endpoint, target.endpoint).await?);
+        findings.extend(cross::leftovers(source.endpoint, target.endpoint, &plan.name).await?);
     }
     findings.extend(cross::shadow(source.endpoint, plan).await);
     findings.extend(signals::findings(source.endpoint, target.endpoint, plan, probes).await);
