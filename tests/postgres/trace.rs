@@ -165,7 +165,7 @@ fn a_lost_run_is_cleaned_without_a_trace() {
 #[test]
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
 fn another_migration_of_the_same_source_is_left_alone() {
-    let mut stand = Stand::new("two");
+    let stand = Stand::new("two");
     shop(&stand);
     stand.to_synced();
     let other = format!("{}_other", stand.name);
@@ -231,6 +231,8 @@ fn another_migration_of_the_same_source_is_left_alone() {
         .source
         .sql("UPDATE app.customers SET mail = 'after' WHERE id = 7");
     stand.to_synced();
-    let there = stand.target.sql("SELECT mail FROM app.customers WHERE id = 7");
+    let there = stand
+        .target
+        .sql("SELECT mail FROM app.customers WHERE id = 7");
     assert_eq!(there.trim(), "after");
 }

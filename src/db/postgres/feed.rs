@@ -22,7 +22,7 @@ use futures_util::future::poll_immediate;
 use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -30,10 +30,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const START: Duration = Duration::from_secs(30);
 /// Items that wait to be taken. Few, because each may be as large as `db::spill` leaves it in memory.
 const ITEMS: usize = 8;
-/// So long a server is answered that asks the same again and again.
-const LET_GO: Duration = Duration::from_secs(3);
-/// That is, more often than so many times a second.
-const OFTEN: f64 = 20.0;
+/// So often in a row, at one place of its log, a server may ask how far we are: an idle one does it twice a minute.
+const ASKED: u32 = 1_000;
 /// After so long without a word it is asked whether the server still sends.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Positions passed without a change that are told in one, while there is always another message.
@@ -178,23 +176,15 @@ struct Pump {
 struct Asked {
     at: u64,
     times: u32,
-    since: Option<Instant>,
 }
 
 impl Asked {
     /// Whether it asks without end. A server that shuts down does not end before every reader has told that it has all of the
     /// log, and asks again at each answer; who can't say so, because the target can't be reached, must let go of it.
     fn without_end(&mut self, at: u64) -> bool {
-        if self.at != at {
-            *self = Self {
-                at,
-                times: 0,
-                since: None,
-            };
-        }
-        self.times += 1;
-        let since = self.since.get_or_insert_with(Instant::now).elapsed();
-        since >= LET_GO && f64::from(self.times) / since.as_secs_f64() > OFTEN
+        self.times = if self.at == at { self.times + 1 } else { 1 };
+        self.at = at;
+        self.times > ASKED
     }
 }
 
