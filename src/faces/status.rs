@@ -365,7 +365,8 @@ fn compared_words(state: &Migration, step: Step) -> String {
         let verdict = if pass.valid { "" } else { " INVALID:" };
         let _ = write!(
             words,
-            "   last pass:{verdict} {} of {} chunks, {} rows on the source, {} on the target",
+            "   last whole pass, {} before:{verdict} {} of {} chunks, {} rows on the source, {} on the target",
+            state.tick.since(pass.at),
             Rows(pass.compared.into()),
             Rows(pass.chunks.into()),
             pass.source_rows,

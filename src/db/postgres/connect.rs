@@ -70,7 +70,7 @@ impl Server {
         };
         let place = Arc::new(Place {
             side,
-            label: format!("{}/{}", host(&options), database(&options)),
+            label: format!("{}/{}", address(&options), database(&options)),
         });
         let options = options.application_name("tidegate").options(SETTINGS);
         Ok(Self {
@@ -162,6 +162,14 @@ pub(super) fn host(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(path) => path.display().to_string(),
         None => options.get_host().to_owned(),
+    }
+}
+
+/// The host, with its port where that is not the usual one.
+fn address(options: &PgConnectOptions) -> String {
+    match (options.get_socket(), options.get_port()) {
+        (None, port) if port != 5432 => format!("{}:{port}", host(options)),
+        _ => host(options),
     }
 }
 

@@ -47,6 +47,16 @@ impl Place {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
                 self.failed(doing, TLS, io)
             }
+            // The resolver's words; there is no kind for them.
+            sqlx::Error::Io(io) if io.to_string().contains("failed to lookup") => self.failed(
+                doing,
+                (
+                    Kind::Transient,
+                    "CONNECTION-LOST",
+                    "is the host's name right, and does this machine know it?",
+                ),
+                io,
+            ),
             _ => self.failed(
                 doing,
                 (
@@ -195,7 +205,10 @@ fn cause(error: &sqlx::Error) -> String {
             }
             _ => error.message().to_owned(),
         },
-        None => error.to_string(),
+        None => match error {
+            sqlx::Error::Io(io) => io.to_string(),
+            error => error.to_string(),
+        },
     }
 }
 

@@ -65,7 +65,7 @@ pub fn without_us(state: &Migration) -> &'static str {
     match &state.engine {
         _ if state.over() => "has ended",
         Some(engine) if !engine.running => "was parked",
-        _ => "runs on by itself",
+        _ => "gives no answer",
     }
 }
 

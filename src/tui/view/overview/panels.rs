@@ -121,7 +121,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
     }
     let title = match &state.pass {
         Some(pass) if !pass.valid => "Compared, last pass INVALID".to_string(),
-        Some(pass) if wide => format!("Compared, as of {}", pass.position),
+        Some(pass) if wide => format!("Compared, whole pass {} ago", state.tick.since(pass.at)),
         _ => "Compared".to_string(),
     };
     panel(title, lines)
