@@ -12,8 +12,9 @@ use super::place::OrFault;
 use crate::db::Beside;
 use crate::domain::fault::Result;
 use crate::domain::plan::Plan;
+use crate::domain::table::Mode;
 use sqlx::postgres::PgConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What one role may do with one thing.
 pub(super) struct Grant {
@@ -49,6 +50,8 @@ pub(super) struct Reader<'a> {
     everything: bool,
     /// What is called otherwise on the target: by the name here, the name there.
     renamed: HashMap<String, String>,
+    /// Tables that stay behind: nothing need be given on the target for what is not there.
+    behind: HashSet<&'a str>,
     /// The target's database.
     database: Option<&'a str>,
 }
@@ -143,6 +146,12 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             everything: false,
             renamed: tables.collect(),
+            behind: plan
+                .tables
+                .iter()
+                .filter(|table| matches!(table.mode, Mode::LeftOut(_)))
+                .map(|table| table.source.as_str())
+                .collect(),
             database: there.map(|there| there.database.as_str()),
         };
         // The target's server names them by its own table.
@@ -155,6 +164,11 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(reader)
+    }
+
+    /// Whether a table, or whatever else it is, goes to the target.
+    fn goes(&self, schema: &str, name: &str) -> bool {
+        !self.behind.contains(shown(schema, name).as_str())
     }
 
     /// The name on the target.
@@ -199,7 +213,8 @@ impl<'a> Reader<'a> {
                 role,
                 rights,
             };
-        Ok(rows.into_iter().map(grant).collect())
+        let goes = rows.into_iter().filter(|row| self.goes(&row.1, &row.2));
+        Ok(goes.map(grant).collect())
     }
 
     /// In the order of roles.
@@ -226,7 +241,8 @@ impl<'a> Reader<'a> {
             name: shown(&schema, &name),
             roles: vec![role],
         };
-        Ok(rows.into_iter().map(thing).collect())
+        let goes = rows.into_iter().filter(|row| self.goes(&row.1, &row.2));
+        Ok(goes.map(thing).collect())
     }
 
     pub(super) async fn policies(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Thing>> {
@@ -240,6 +256,7 @@ impl<'a> Reader<'a> {
         .await?;
         let policies = rows
             .into_iter()
+            .filter(|row| self.goes(&row.0, &row.1))
             .map(|(schema, table, name, roles, kind, of)| Thing {
                 sql: format!(
                     "CREATE POLICY {name} ON {} {kind} TO {}{of}",
@@ -262,7 +279,8 @@ impl<'a> Reader<'a> {
         .bind(self.everything)
         .fetch_all(conn)
         .await?;
-        let things = rows.into_iter().flat_map(|(schema, name, on, forced)| {
+        let goes = rows.into_iter().filter(|row| self.goes(&row.0, &row.1));
+        let things = goes.flat_map(|(schema, name, on, forced)| {
             let table = self.named(&schema, &name);
             let how = [on.then_some("ENABLE"), forced.then_some("FORCE")];
             let thing = move |how| Thing {

@@ -225,6 +225,7 @@ async fn what_roles_have_here_is_told_as_statements_for_there() {
     base.run(&format!(
         "CREATE ROLE {role} LOGIN; CREATE TABLE public.t (id int PRIMARY KEY); CREATE TABLE public.theirs (id int PRIMARY KEY); \
          ALTER TABLE public.theirs OWNER TO {role}; GRANT SELECT, INSERT ON public.t TO {role}; \
+         CREATE TABLE public.behind (n int); ALTER TABLE public.behind OWNER TO {role}; GRANT SELECT ON public.behind TO PUBLIC; \
          ALTER TABLE public.theirs ENABLE ROW LEVEL SECURITY; ALTER TABLE public.theirs FORCE ROW LEVEL SECURITY; \
          CREATE POLICY \"own % ON x\" ON public.theirs FOR UPDATE TO {role}, PUBLIC USING (id > 1) WITH CHECK (id > 2); \
          ALTER ROLE {role} IN DATABASE {role} SET search_path TO app, \"Other\"; ALTER ROLE {role} SET statement_timeout TO '5s'; \
