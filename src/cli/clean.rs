@@ -41,6 +41,9 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
     }
     let Some(confirm) = &options.confirm else {
         let mut out = listed(&found, paint);
+        if known::answers(&planned.state.socket()).await {
+            let _ = writeln!(out, "the engine of {name} runs and needs it");
+        }
         for (owner, object) in others(world, &planned, &found).await? {
             let _ = writeln!(
                 out,

@@ -3,12 +3,12 @@
 use super::ends::Ends;
 use super::world::{Exit, World, own};
 use crate::config::url::{HIDDEN, Url};
-use crate::db::Survey;
 use crate::db::across::names;
+use crate::db::{Survey, Surveyed};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use crate::domain::table::{Mode, Table};
-use crate::domain::unit::Rows;
+use crate::domain::unit::{Rows, counted};
 use crate::engine::clock::Watch;
 use crate::faces::paint::Role;
 use clap::Args;
@@ -170,9 +170,10 @@ fn described(url: &Url, survey: &Survey) -> String {
         .find(|(name, _)| name == "journal_mode");
     let mode = mode.map_or(String::new(), |(name, value)| format!("  {name} {value}"));
     format!(
-        "{}  {url}  {} tables  {exact}{rows} rows  {}{mode}",
+        "{}  {url}  {}  {exact}{}  {}{mode}",
         survey.version,
-        survey.tables.len(),
+        counted(survey.tables.len() as u64, "table"),
+        counted(rows.0, "row"),
         survey.bytes
     )
 }
@@ -304,7 +305,7 @@ fn config(name: &str, ends: &Ends) -> String {
     out.push_str("# Every table of the source. Take one out, and it stays behind.\n");
     for found in &ends.ours.tables {
         let name = named(ends, &found.table);
-        table(&mut out, &found.table, &name, found.rows, &ends.theirs);
+        table(&mut out, found, &name, &ends.theirs);
     }
     out.push_str(
         "[backfill]\n\
@@ -339,7 +340,8 @@ fn config(name: &str, ends: &Ends) -> String {
 }
 
 /// `name`: what the table is called on the target.
-fn table(out: &mut String, table: &Table, name: &str, rows: Rows, theirs: &Survey) {
+fn table(out: &mut String, found: &Surveyed, name: &str, theirs: &Survey) {
+    let (table, about) = (&found.table, if found.exact { "" } else { "about " });
     if let Mode::LeftOut(why) = &table.mode {
         let _ = writeln!(
             out,
@@ -350,8 +352,9 @@ fn table(out: &mut String, table: &Table, name: &str, rows: Rows, theirs: &Surve
     }
     let _ = writeln!(
         out,
-        "[[table]]\n{:32} # {rows} rows",
-        format!("source = {}", quoted(&table.source))
+        "[[table]]\n{:32} # {about}{}",
+        format!("source = {}", quoted(&table.source)),
+        counted(found.rows.0, "row")
     );
     let masked: Vec<String> = personal_columns(table).map(quoted).collect();
     if !masked.is_empty() {

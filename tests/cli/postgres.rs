@@ -171,7 +171,7 @@ fn what_can_not_be_reached_is_told_without_its_password() {
     ] {
         let called = place.call(args);
         assert_eq!(called.code, 3, "{}", called.err);
-        assert!(called.err.contains("localhost/shop"), "{}", called.err);
+        assert!(called.err.contains("localhost:1/shop"), "{}", called.err);
         quiet(&called, args[0]);
     }
     let odd = format!("postgres://app@localhost:1/shop?sslpassword={SECRET}");
