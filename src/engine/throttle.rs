@@ -44,6 +44,8 @@ struct Bucket {
     tokens: f64,
     filled: Instant,
     best: f64,
+    /// When a worker was made to wait last.
+    waited: Option<Instant>,
 }
 
 /// Gives the copy its permits.
@@ -72,6 +74,7 @@ impl Governor {
             tokens: 0.0,
             filled: Instant::now(),
             best: 50_000.0,
+            waited: None,
         });
         Self {
             stale_after,
@@ -120,9 +123,17 @@ impl Governor {
                     bucket.tokens -= rows.0 as f64;
                     return rows;
                 }
+                bucket.waited = Some(now);
             }
             tokio::time::sleep(ASK_AGAIN).await;
         }
+    }
+
+    /// Whether the copy was made to wait within so long. Its speed alone does not tell: at a low pace whole seconds pass
+    /// between two chunks.
+    pub fn waited(&self, within: Duration) -> bool {
+        let waited = self.lock().waited;
+        waited.is_some_and(|at| at.elapsed() <= within)
     }
 
     /// Notes a speed that was reached without being held back: what a grade is a part of.

@@ -41,10 +41,12 @@ pub fn eta(state: &Migration) -> Eta {
     if let Some(pause) = state.pauses.first() {
         return Eta::Stopped(super::timeline::pause_words(&pause.reason, state));
     }
+    // What was done before a pace was set is no promise: from now on it goes no faster than that.
+    let most = state.pace.unwrap_or(RowsPerSecond(u64::MAX));
     eta_for(
         left,
-        recent_rate(state),
-        mean_rate(state),
+        recent_rate(state).min(most),
+        mean_rate(state).min(most),
         state.history.len(),
     )
 }

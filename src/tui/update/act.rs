@@ -339,9 +339,6 @@ pub(super) fn set_pace(
     if pace == now {
         return Err("that is the pace already".into());
     }
-    if pace == Pace::Limit(RowsPerSecond(0)) {
-        return Err("0 rows/s would stand still for ever; to stop: P".into());
-    }
     ui.popup = None;
     if slower(before, pace) {
         send(
