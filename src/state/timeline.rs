@@ -388,6 +388,14 @@ pub fn table_name(id: TableId, state: &Migration) -> String {
         .map_or_else(|| format!("table {id}"), |t| t.source.clone())
 }
 
+/// A table's name for a list: without its schema where that is the same for every table and tells none apart.
+pub fn table_label(id: TableId, state: &Migration) -> String {
+    let name = table_name(id, state);
+    let schema = state.plan.as_ref().and_then(|plan| plan.schema());
+    let short = schema.and_then(|schema| name.strip_prefix(schema)?.strip_prefix('.'));
+    short.map_or_else(|| name.clone(), str::to_string)
+}
+
 fn columns(table: TableId, places: &[u16], state: &Migration) -> String {
     let Some(table) = state.plan.as_ref().and_then(|plan| plan.table(table)) else {
         return String::new();

@@ -7,4 +7,5 @@ mod story;
 mod acting;
 mod desk;
 mod looking;
+mod names;
 mod table;

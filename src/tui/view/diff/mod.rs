@@ -7,7 +7,7 @@ use super::scene::Scene;
 use super::words;
 use crate::domain::command::Drifted;
 use crate::domain::unit::Rows;
-use crate::state::timeline::table_name;
+use crate::state::timeline::table_label;
 use crate::tui::lists;
 use crate::tui::model::Loaded;
 use crate::tui::theme::Role;
@@ -16,6 +16,9 @@ use crate::tui::widget::text;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+
+/// Fewest cells of a table's name in the list.
+const NAME: usize = 5;
 
 /// Draws the screen.
 pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
@@ -167,25 +170,29 @@ fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line
     };
     let mut lines = vec![heading(s.theme, width, &title, &end)];
     let room = height.saturating_sub(1);
-    let name = listed
-        .iter()
-        .map(|d| text::width(&table_name(d.chunk.table, s.state)))
-        .max()
-        .unwrap_or(5)
-        .clamp(5, 16);
+    // The chunk stands in the heading of the row as well.
+    let chunk_room = if width >= 60 { 9 } else { 0 };
+    let both = width.saturating_sub(2 + 1 + 9 + chunk_room + 7);
+    let widest = |of: &dyn Fn(&Drifted) -> String| {
+        let cells = listed.iter().map(|d| text::width(&of(d)));
+        cells.max().unwrap_or(0)
+    };
+    let label = |d: &Drifted| text::escape(&table_label(d.chunk.table, s.state)).into_owned();
+    // Rows are told apart by their keys: those are whole before the table's name is.
+    let keys = widest(&|d| cells::key_text(s, d)) + 1;
+    let most = both.saturating_sub(keys).max(NAME).min(both);
+    let name = widest(&label).clamp(NAME, 40).min(most);
+    let key_room = both - name;
     for i in lists::window(selected, listed.len(), room) {
         let d = listed[i];
         let chosen = i == selected;
         let mark = if chosen { s.theme.glyphs.cursor } else { " " };
-        // The chunk stands in the heading of the row as well.
-        let chunk_room = if width >= 60 { 9 } else { 0 };
-        let key_room = width.saturating_sub(2 + name + 1 + 9 + chunk_room + 7);
         let row = Row::new(s.theme, width)
             .put(Role::Title, mark)
             .gap(1)
             .left(
                 Role::Text,
-                text::escape(&table_name(d.chunk.table, s.state)),
+                text::clip_middle(&label(d), name, s.theme.glyphs.more),
                 name,
             )
             .gap(1)

@@ -3,7 +3,7 @@
 use super::cells::{columns, key_text};
 use crate::domain::command::Drifted;
 use crate::domain::verdict::{DriftClass, RowDiff};
-use crate::state::timeline::{Line as Fact, Mark, table_name};
+use crate::state::timeline::{Line as Fact, Mark, table_label, table_name};
 use crate::tui::lists;
 use crate::tui::model::Loaded;
 use crate::tui::theme::Role;
@@ -21,7 +21,7 @@ pub fn row(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<L
     let Some(d) = listed.get(at) else {
         return Vec::new();
     };
-    let name = text::escape(&table_name(d.chunk.table, s.state)).into_owned();
+    let name = text::escape(&table_label(d.chunk.table, s.state)).into_owned();
     let title = format!(
         "{name} chunk {} {} {}",
         d.chunk.no,
