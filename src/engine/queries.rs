@@ -170,7 +170,17 @@ async fn locate(
             low = middle
         }
     }
-    Ok((chunks > 0).then_some(ChunkId { table, no: low }))
+    if chunks == 0 {
+        return Ok(None);
+    }
+    let found = ChunkId { table, no: low };
+    // The last copied chunk ends somewhere, and the key may lie beyond.
+    let up_to = crate::domain::key::Range {
+        lo: None,
+        hi: reader.bounds(found).await?.unwrap_or_default().hi,
+    };
+    let copied = up_to.hi.is_none() || inside(view.as_mut(), table, &up_to, &key).await?;
+    Ok(copied.then_some(found))
 }
 
 async fn inside(
