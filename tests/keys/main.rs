@@ -8,4 +8,5 @@ mod acting;
 mod desk;
 mod looking;
 mod names;
+mod repairs;
 mod table;

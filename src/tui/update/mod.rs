@@ -217,7 +217,7 @@ fn press(ui: &mut Ui, scene: Scene, key: Chord, effects: &mut Vec<Effect>) {
             let keys = super::keymap::text(&pressed);
             let text = match keys.as_str() {
                 "u" => "U takes your last act back".to_string(),
-                "r" => "the picture is live; Ctrl-l redraws".to_string(),
+                "r" => look::freshness(&scene.picture(ui)),
                 _ => format!("{keys} means nothing here; ? lists the keys"),
             };
             say(ui, Tone::Faint, text);

@@ -89,6 +89,16 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
         ));
         return lines;
     }
+    if s.ui.replay.is_some() && drift.confirmed > 0 {
+        let rows = words::count(drift.confirmed, "row");
+        lines.extend(whole(
+            Role::Warn,
+            &format!(
+                "{rows} known to differ then; keys and values are not recorded, the Map shows in which chunks."
+            ),
+        ));
+        return lines;
+    }
     if drift.confirmed > 0 {
         let n = words::count(drift.confirmed, "row");
         match &s.ui.diff.known {
@@ -154,7 +164,7 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
 
 /// The list of differing rows, by table.
 fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line<'static>> {
-    let selected = lists::selected_row(s).unwrap_or(0);
+    let selected = lists::selected_row(s);
     let total = s.state.drift().confirmed;
     let shown = listed.len() as u64;
     let title = if shown < total {
@@ -183,9 +193,9 @@ fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line
     let most = both.saturating_sub(keys).max(NAME).min(both);
     let name = widest(&label).clamp(NAME, 40).min(most);
     let key_room = both - name;
-    for i in lists::window(selected, listed.len(), room) {
+    for i in lists::window(selected.unwrap_or(0), listed.len(), room) {
         let d = listed[i];
-        let chosen = i == selected;
+        let chosen = Some(i) == selected;
         let mark = if chosen { s.theme.glyphs.cursor } else { " " };
         let row = Row::new(s.theme, width)
             .put(Role::Title, mark)
@@ -201,7 +211,7 @@ fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line
             .gap(1)
             .left(Role::Text, d.class.label(), 7)
             .right(Role::Muted, format!("#{}", d.chunk.no), chunk_room)
-            .right(Role::Muted, d.age.to_string(), 7);
+            .right(Role::Muted, lists::known_for(s, d).to_string(), 7);
         lines.push(if chosen {
             row.selected(s.ui.pane == 0)
         } else {
