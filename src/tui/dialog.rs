@@ -276,12 +276,18 @@ impl NoteEditor {
         self.area.lines().join("\n")
     }
 
-    /// Takes a key. Ctrl-s keeps it, Esc leaves.
+    /// Takes a key. Enter keeps it, as in every other box; Alt-Enter or Ctrl-j begins a new line; Esc leaves.
     pub fn key(&mut self, key: Chord) -> Reaction {
         self.said.clear();
         match (key.code, key.mods) {
             (KeyCode::Esc, _) => return Reaction::Close,
-            (KeyCode::Char('s'), KeyModifiers::CONTROL) => {
+            (KeyCode::Enter, KeyModifiers::ALT) | (KeyCode::Char('j'), KeyModifiers::CONTROL) => {
+                if self.room() {
+                    self.area.insert_newline();
+                }
+                return Reaction::Stay;
+            }
+            (KeyCode::Enter, _) | (KeyCode::Char('s'), KeyModifiers::CONTROL) => {
                 if self.text().trim().is_empty() {
                     self.said = "a note needs some text".into();
                     return Reaction::Stay;
@@ -290,14 +296,19 @@ impl NoteEditor {
             }
             _ => {}
         }
-        if self.text().chars().count() >= NOTE
-            && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter)
-        {
-            self.said = format!("a note has at most {NOTE} characters");
-        } else {
+        if !matches!(key.code, KeyCode::Char(_)) || self.room() {
             self.area.input(KeyEvent::new(key.code, key.mods));
         }
         Reaction::Stay
+    }
+
+    /// Whether another character fits; if not, that is said.
+    fn room(&mut self) -> bool {
+        let fits = self.text().chars().count() < NOTE;
+        if !fits {
+            self.said = format!("a note has at most {NOTE} characters");
+        }
+        fits
     }
 
     /// Pasted text is text here.
@@ -321,7 +332,10 @@ impl NoteEditor {
             page = page.line(" ".repeat(60), Role::Text);
         }
         page = page.line(self.said.clone(), Role::Bad);
-        page.keys = ("Ctrl-s keep it in the timeline".into(), "Esc leave".into());
+        page.keys = (
+            "Enter keep it in the timeline  Ctrl-j new line".into(),
+            "Esc leave".into(),
+        );
         let mut inner = page.draw(area, buf, theme);
         inner.height = inner.height.min(lines as u16);
         if inner.width > 0 && inner.height > 0 {

@@ -527,6 +527,8 @@ pub struct Ui {
     pub overlay: Option<Overlay>,
     /// The newest thing said.
     pub notice: Option<Notice>,
+    /// It answers a key pressed on the screen shown, and goes with that screen.
+    pub notice_here: bool,
     /// What was said, oldest first.
     pub said: VecDeque<Notice>,
     /// Commands on their way.

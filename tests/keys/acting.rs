@@ -452,7 +452,7 @@ fn acknowledge_takes_the_worst_that_nobody_has_seen() {
 #[test]
 fn a_note_left_is_kept_as_a_draft() {
     let mut desk = Desk::of(Story::copying());
-    desk.press("Mhello<Enter>P!Y<Esc>");
+    desk.press("Mhello<Ctrl-j>P!Y<Esc>");
     assert!(desk.sent().is_empty(), "keys are text in the editor");
     desk.press("M<Ctrl-s>");
     let text = "hello\nP!Y".to_string();

@@ -9,4 +9,5 @@ mod desk;
 mod looking;
 mod names;
 mod repairs;
+mod said;
 mod table;

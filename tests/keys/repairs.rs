@@ -92,6 +92,7 @@ fn a_repaired_row_is_gone_at_once_and_no_other_takes_its_place() {
     let Some(Popup::Ask(prompt)) = &desk.ui.popup else {
         panic!("{:?}", desk.ui.popup);
     };
+    assert_eq!(prompt.lines[0], "1 row known to differ");
     assert!(
         prompt.title.contains("payments chunk 2"),
         "{}",

@@ -8,7 +8,7 @@ use crate::state::timeline::{Mark, table_name};
 use crate::tui::clip;
 use crate::tui::commands::{Act, Go};
 use crate::tui::lists;
-use crate::tui::model::{Link, Loaded, Notice, Picture, Popup, Screen, Tone, Ui};
+use crate::tui::model::{Link, Loaded, Picture, Popup, Screen, Tone, Ui};
 use crate::tui::palette::Palette;
 use crate::tui::scope;
 use crate::tui::widget::input::Input;
@@ -204,19 +204,11 @@ pub(super) fn show(ui: &mut Ui, scene: Scene, screen: Screen) {
         // Chosen the last time, and gone since.
         ui.diff.row = None;
     }
-    if screen == Screen::Shadow && lists::shadow_queries(scene.shown).is_empty() {
-        say(
-            ui,
-            Tone::Plain,
-            "nothing to compare: write a [[shadow]] section with name and sql in tidegate.toml",
-        );
-    }
 }
 
 fn switch(ui: &mut Ui, screen: Screen) {
-    // What was said about the screen left says nothing about this one; outcomes and refusals stay for their time.
-    let of_the_screen = |n: &Notice| matches!(n.tone, Tone::Plain | Tone::Faint);
-    if ui.notice.as_ref().is_some_and(of_the_screen) {
+    // An answer to a key there says nothing about this screen; what the engine answered stays for its time.
+    if ui.notice_here {
         ui.notice = None;
     }
     ui.screen = screen;

@@ -162,7 +162,9 @@ pub fn update(ui: &mut Ui, scene: Scene, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(event) => {
             if let Some(key) = Chord::of(&event) {
+                let before = ui.notice.clone();
                 press(ui, scene, key, &mut effects);
+                ui.notice_here |= ui.notice != before;
             }
         }
         Msg::Paste(text) => popup::paste(ui, &text),
@@ -288,4 +290,5 @@ fn keep(ui: &mut Ui, notice: Notice) {
         ui.said.push_back(notice.clone());
     }
     ui.notice = Some(notice);
+    ui.notice_here = false;
 }
