@@ -252,11 +252,7 @@ fn copy_words(state: &Migration) -> String {
         Some(allowed) => format!("of {allowed} rows/s allowed"),
         None => "rows/s, no limit set".into(),
     };
-    let held = if sample.held_by.is_empty() {
-        String::new()
-    } else {
-        format!(", held by {}", sample.held_by)
-    };
+    let held = pace::held_by(state).map_or(String::new(), |held| format!(", held by {held}"));
     let eta = match pace::eta(state) {
         Eta::Done => return "all copied".into(),
         Eta::Measuring => "time left: being measured".into(),

@@ -65,6 +65,20 @@ pub fn eta_for(left: Rows, recent: RowsPerSecond, mean: RowsPerSecond, points: u
     }
 }
 
+/// Whether rows are copied now, as far as is known: only then can anything hold the copy.
+pub fn copies(state: &Migration) -> bool {
+    state.phase == Phase::Copy
+        && !state.paused()
+        && state.engine.as_ref().is_some_and(|engine| engine.running)
+        && state.live_tables().any(|(_, _, t)| !t.complete)
+}
+
+/// What holds the copy, in words; none while nothing does, or nothing is copied.
+pub fn held_by(state: &Migration) -> Option<&str> {
+    let words = state.sample.held_by.as_str();
+    (copies(state) && !words.is_empty()).then_some(words)
+}
+
 /// Mean copy speed of the last seconds.
 pub fn recent_rate(state: &Migration) -> RowsPerSecond {
     let recent = state.history.iter().rev().take(RECENT_POINTS);

@@ -6,7 +6,7 @@ use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::event::{Event, Fact, PauseReason, Severity};
 use crate::domain::id::{Seq, TableId};
 use crate::domain::signal::{Figure, Measure};
-use crate::domain::unit::{At, Tick};
+use crate::domain::unit::{At, Tick, counted};
 use serde::{Deserialize, Serialize};
 
 /// What kind of line it is: decides its glyph and colour, and what `n` jumps to.
@@ -206,9 +206,9 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
             by.to_string(),
             Mark::Repair,
             format!(
-                "repair {repair} of {}: {} rows",
+                "repair {repair} of {}: {}",
                 table(id),
-                expected.total()
+                counted(expected.total().into(), "row")
             ),
         ),
         Fact::Repaired {
@@ -232,7 +232,10 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
         Fact::RepairUndone { repair, rows, .. } => (
             engine(),
             Mark::Repair,
-            format!("repair {repair} undone: {rows} rows put back"),
+            format!(
+                "repair {repair} undone: {} put back",
+                counted(u64::from(*rows), "row")
+            ),
         ),
         Fact::Accepted {
             who,

@@ -11,7 +11,7 @@ use crate::domain::unit::{RowsPerSecond, counted};
 use crate::domain::value::Value;
 use crate::domain::verdict::RowDiff;
 use crate::state::migration::{Migration, Owner, WayBack};
-use crate::state::pace::{Eta, eta};
+use crate::state::pace::{Eta, eta, held_by};
 use crate::state::timeline::{pause_words, table_name};
 
 /// How it stands, in lines fit for a chat: what one is asked at night.
@@ -73,11 +73,7 @@ pub fn status(p: &Picture) -> Vec<String> {
     let allowed = s
         .pace
         .map_or(String::new(), |r: RowsPerSecond| format!(" of {r} allowed"));
-    let held = if s.sample.held_by.is_empty() {
-        String::new()
-    } else {
-        format!(", held by {}", s.sample.held_by)
-    };
+    let held = held_by(s).map_or(String::new(), |held| format!(", held by {held}"));
     let drift = s.drift();
     vec![
         first,
@@ -210,7 +206,7 @@ fn table(p: &Picture, id: TableId) -> (String, Vec<String>) {
             counted(tally.differing_rows, "row"),
             counted(tally.differing_chunks.into(), "chunk")
         ),
-        format!("not yet compared {} rows", t.uncovered()),
+        format!("not yet compared {}", counted(t.uncovered().0, "row")),
         match t.chunks.oldest_check(p.now) {
             Some(age) => format!("oldest compare {age} ago"),
             None => "not every copied chunk was compared yet".into(),
@@ -252,10 +248,10 @@ fn cell(p: &Picture) -> (String, Vec<String>) {
                     .age(p.now)
                     .map_or("never compared".into(), |a| format!("compared {a} ago"));
                 format!(
-                    "chunk {no}: {} rows, {} differ, {checked}, landed {} times",
-                    cell.rows(),
+                    "chunk {no}: {}, {} known to differ, {checked}, landed {}",
+                    counted(cell.rows().0, "row"),
                     cell.differ(),
-                    cell.attempts()
+                    counted(cell.attempts().into(), "time")
                 )
             }
         };

@@ -349,7 +349,7 @@ fn progress(s: &Scene, width: usize, sum: &Stretch) -> Line<'static> {
         row.put(
             Role::Differs,
             format!(
-                "  {} {} differ in {chunks}",
+                "  {} differ {} in {chunks}",
                 s.theme.glyphs.drift,
                 words::count(sum.differ, "row")
             ),

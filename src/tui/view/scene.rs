@@ -38,6 +38,11 @@ impl<'a> Scene<'a> {
         self.state.sample_tick.0 > 0
     }
 
+    /// Whether what was measured last still holds: nobody measures what has ended or is parked.
+    pub fn measures(&self) -> bool {
+        self.measured() && self.engine_runs() && !self.state.over()
+    }
+
     /// Whether an engine runs it.
     pub fn engine_runs(&self) -> bool {
         self.state.engine.as_ref().is_some_and(|e| e.running)

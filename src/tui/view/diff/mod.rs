@@ -106,18 +106,18 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
                 lines.extend(whole(
                     Role::Bad,
                     &format!(
-                        "{n} differ, but which can't be read now: {}",
+                        "{n} known to differ, but which can't be read now: {}",
                         text::escape(&fault.to_string())
                     ),
                 ));
             }
             Loaded::Have(_) => lines.extend(whole(
                 Role::Warn,
-                &format!("{n} differ; they were repaired or changed since this list was made"),
+                &format!("{n} known to differ; repaired or changed since this list was made"),
             )),
             _ => lines.extend(whole(
                 Role::Warn,
-                &format!("{n} differ; asking the engine which…"),
+                &format!("{n} known to differ; asking the engine which…"),
             )),
         }
         return lines;
@@ -147,7 +147,10 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
     if drift.uncovered.0 > 0 {
         lines.extend(whole(
             Role::Pending,
-            &format!("{} rows are not compared yet", words::rows(drift.uncovered)),
+            &format!(
+                "{} not compared yet",
+                words::count(drift.uncovered.0, "row")
+            ),
         ));
     }
     if drift.in_flight > 0 {
@@ -168,7 +171,7 @@ fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line
     let total = s.state.drift().confirmed;
     let shown = listed.len() as u64;
     let title = if shown < total {
-        format!("Differ: {} of {} rows", Rows(shown), Rows(total))
+        format!("Differ: {} of {}", Rows(shown), words::count(total, "row"))
     } else {
         format!("Differ: {}", words::count(shown, "row"))
     };

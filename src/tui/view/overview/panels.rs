@@ -75,7 +75,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
             differ = differ.gap(2).put(role, spark::spark(&points, 8, glyphs));
         }
     }
-    let in_flight = if s.measured() {
+    let in_flight = if s.measures() {
         words::count(drift.in_flight, "row")
     } else {
         words::UNKNOWN.into()
@@ -87,7 +87,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
     };
     // Rounded up: what is left is not called nothing.
     let (not_yet, part) = if known {
-        let rows = format!("{} rows", words::rows(drift.uncovered));
+        let rows = words::count(drift.uncovered.0, "row");
         (rows, format!(" ({}%)", (part * 100.0).ceil()))
     } else {
         (words::UNKNOWN.to_string(), String::new())
@@ -111,7 +111,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
             .put(role, part)
             .line(),
     ];
-    if wide && s.measured() && !state.over() {
+    if wide && s.measures() {
         let rate = if state.all_stopped() {
             "stopped: no compare runs".to_string()
         } else {
@@ -130,11 +130,11 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
 /// What comes in, what is applied, what waits, and how long one may stop.
 pub fn stream(s: &Scene, width: usize) -> Panel {
     let sample = &s.state.sample;
-    if s.state.over() || !s.measured() {
-        let words = if s.state.over() {
-            "ended"
-        } else {
-            "not measured yet"
+    if !s.measures() {
+        let words = match (s.state.over(), s.measured()) {
+            (true, _) => "ended",
+            (false, true) => "parked: nobody measures it",
+            (false, false) => "not measured yet",
         };
         let row = Row::new(s.theme, width).gap(1).muted(words).line();
         return panel("Stream", vec![row]);
@@ -240,7 +240,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
         .muted(about.log)
         .gap(1)
         .text(match (sample.log_rows, sample.log_bytes) {
-            (Some(rows), _) => format!("{} rows", words::rows(rows)),
+            (Some(rows), _) => words::count(rows.0, "row"),
             (None, Some(bytes)) => bytes.to_string(),
             (None, None) => words::UNKNOWN.into(),
         });
