@@ -159,6 +159,8 @@ pub(super) fn row_of(listed: &[&Drifted], ui: &Ui) -> Option<usize> {
         Some((chunk, key)) => listed
             .iter()
             .position(|d| d.chunk == *chunk && d.key == *key),
+        // Rows of a chunk that was opened are still to be asked for.
+        None if ui.diff.wanted.is_some() => None,
         None => (!listed.is_empty()).then_some(0),
     }
 }

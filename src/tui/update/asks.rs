@@ -164,9 +164,10 @@ pub(super) fn answered(ui: &mut Ui, id: AskId, answer: Answer) {
             // What is known may have changed in its values too.
             ui.diff.rows = Loaded::Idle;
             ui.diff.known_tick = Some(ui.now.tick);
-            if let Some(chunk) = ui.diff.wanted.take() {
-                let row = known.iter().find(|d| d.chunk == chunk);
-                ui.diff.row = row.map(|d| (d.chunk, d.key.clone())).or(ui.diff.row.take());
+            let wanted = ui.diff.wanted;
+            if let Some(row) = known.iter().find(|d| Some(d.chunk) == wanted) {
+                ui.diff.row = Some((row.chunk, row.key.clone()));
+                ui.diff.wanted = None;
             }
             ui.diff.known = Loaded::Have(known);
         }

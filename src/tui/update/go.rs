@@ -103,6 +103,7 @@ pub(super) fn row(ui: &mut Ui, scene: Scene, by: i64) {
     let to = to.map(|i| (listed[i].chunk, listed[i].key.clone()));
     if to.is_some() {
         ui.diff.row = to;
+        ui.diff.wanted = None;
         ui.diff.column = 0;
     }
 }

@@ -299,6 +299,7 @@ fn open_alert(ui: &mut Ui, scene: Scene) {
         Subject::Drift(table) => {
             ui.diff.table = Some(*table);
             ui.diff.row = None;
+            ui.diff.wanted = None;
             show(ui, scene, Screen::Diff);
         }
         Subject::Shadow(name) => {
@@ -342,7 +343,7 @@ fn open_cell(ui: &mut Ui, scene: Scene) {
     let known = ui.diff.known.get();
     let row = known.and_then(|all| all.iter().find(|d| d.chunk == chunk));
     ui.diff.row = row.map(|d| (d.chunk, d.key.clone()));
-    ui.diff.wanted = Some(chunk);
+    ui.diff.wanted = ui.diff.row.is_none().then_some(chunk);
     show(ui, scene, Screen::Diff);
 }
 
@@ -406,6 +407,7 @@ pub(super) fn filter(ui: &mut Ui, text: &str) {
     if ui.screen == Screen::Diff {
         // The first of what is found is selected.
         ui.diff.row = None;
+        ui.diff.wanted = None;
         if !matches!(ui.diff.rows, Loaded::Asked) {
             go::reset_rows(&mut ui.diff);
         }

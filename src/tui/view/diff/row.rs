@@ -21,7 +21,10 @@ pub fn row(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<L
             heading(s.theme, width, "No row selected", ""),
             Row::new(s.theme, width)
                 .gap(1)
-                .muted("the row chosen before is no longer listed; ")
+                .muted(match s.ui.diff.wanted {
+                    Some(_) => "the chunk's rows are not listed yet; ",
+                    None => "the row chosen before is no longer listed; ",
+                })
                 .put(Role::Key, s.ui.keymap.key_of(Act::Move(Go::Down)))
                 .muted(" chooses another")
                 .line(),
