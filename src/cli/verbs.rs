@@ -357,6 +357,13 @@ mod tests {
                     at: Span::millis(500).into(),
                 },
             ),
+            (
+                "limit max_lag 500ms",
+                Command::Limit {
+                    signal: "stream lag".into(),
+                    at: Span::millis(500).into(),
+                },
+            ),
             ("verify", Command::Verify(Scope::All)),
             ("vdiff ORDERS", Command::Verify(Scope::Table(orders))),
             ("repair orders", Command::Repair(Scope::Table(orders))),

@@ -151,6 +151,28 @@ impl Governor {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn at_a_low_pace_the_copy_waits_although_hardly_any_row_moves() {
+        let controls = Controls {
+            pace: Some(RowsPerSecond(60)),
+            ..Controls::default()
+        };
+        let (_set, controls) = watch::channel(controls);
+        let weighed = Weighed {
+            grade: Grade::free(),
+            at: Some(Instant::now()),
+        };
+        let (_weigh, weighed) = watch::channel(weighed);
+        let governor = Governor::new(Span::seconds(15), controls, weighed);
+        let second = Duration::from_secs(1);
+        assert!(!governor.waited(second));
+        let chunk = || governor.permit(Rows(5_000), Span::millis(500));
+        assert_eq!(chunk().await, FEWEST);
+        let next = tokio::time::timeout(Duration::from_millis(100), chunk()).await;
+        assert!(next.is_err(), "the first chunk is paid for before the next");
+        assert!(governor.waited(second));
+    }
+
     #[test]
     fn what_was_never_weighed_or_too_long_ago_stands_still() {
         let weighed = Weighed {
