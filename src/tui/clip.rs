@@ -75,14 +75,27 @@ pub fn status(p: &Picture) -> Vec<String> {
         .map_or(String::new(), |r: RowsPerSecond| format!(" of {r} allowed"));
     let held = held_by(s).map_or(String::new(), |held| format!(", held by {held}"));
     let drift = s.drift();
+    // Nobody measures what is parked or has ended: what was seen last is no figure of now.
+    let (measured, speed, in_flight) =
+        match s.engine.as_ref().is_some_and(|e| e.running) && !s.over() {
+            true => (
+                format!("lag {lag}{limit}, {waiting}"),
+                format!("{} rows/s{allowed}{held}", s.sample.copy_rate),
+                drift.in_flight.to_string(),
+            ),
+            false => (
+                "lag not measured".to_string(),
+                if s.over() { "ended" } else { "no engine runs" }.to_string(),
+                words::UNKNOWN.to_string(),
+            ),
+        };
     vec![
         first,
-        format!("writes {owner} · way back {back} · lag {lag}{limit}, {waiting}",),
-        format!("{} rows/s{allowed}{held} · {left}", s.sample.copy_rate),
+        format!("writes {owner} · way back {back} · {measured}"),
+        format!("{speed} · {left}"),
         format!(
-            "differ {} · in flight {} · not yet compared {} · {} alerts · {}Z",
+            "differ {} · in flight {in_flight} · not yet compared {} · {} alerts · {}Z",
             drift.confirmed,
-            drift.in_flight,
             drift.uncovered,
             s.alerts.len(),
             words::clock(s.at),

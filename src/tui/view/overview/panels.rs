@@ -217,10 +217,10 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     if s.state.over() {
         return panel("Source", left_behind(s, width, Side::Source));
     }
-    let (sample, about) = (&s.state.sample, about(s));
+    let (sample, about) = (s.figures(), about(s));
     let limit = s.state.span_limit(OUR_LOCK);
     let strained = matches!((sample.source_lock, limit), (Some(lock), Some(limit)) if lock > limit);
-    let state = match (s.measured(), strained) {
+    let state = match (s.measures(), strained) {
         (false, _) => words::UNKNOWN,
         (true, true) => "strained by us",
         (true, false) => "ok",
@@ -228,7 +228,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     let role = if strained { Role::Warn } else { Role::Text };
     let locks = match sample.source_lock {
         Some(lock) => lock.to_string(),
-        None if s.measured() => about.unlocked.to_string(),
+        None if s.measures() => about.unlocked.to_string(),
         None => words::UNKNOWN.to_string(),
     };
     let of = match (sample.source_lock, limit) {
@@ -270,7 +270,7 @@ pub fn target(s: &Scene, width: usize) -> Panel {
         return panel("Target", left_behind(s, width, Side::Target));
     }
     let state = s.state;
-    let sample = &state.sample;
+    let sample = s.figures();
     let missing: Vec<_> = sample
         .guards_missing
         .iter()
@@ -278,7 +278,7 @@ pub fn target(s: &Scene, width: usize) -> Panel {
         .collect();
     let title = if state.phase < Phase::Copy {
         "Target not made yet".to_string()
-    } else if !s.measured() {
+    } else if !s.measures() {
         "Target guards not measured".to_string()
     } else if missing.is_empty() {
         "Target dark, guarded".to_string()
