@@ -147,7 +147,7 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
             (
                 engine(),
                 Mark::Engine,
-                format!("{} copied, {rows} rows", table(id)),
+                format!("{} copied, {}", table(id), counted(rows.0, "row")),
             )
         }
         Fact::ChunkChecked { verdict, .. } if verdict.equal() => return None,
@@ -446,8 +446,12 @@ pub fn command_words(command: &Command, state: &Migration) -> String {
             table_name(chunks[0].table, state),
             chunks[0].no
         ),
-        Scope::Chunks(chunks) => format!("{} chunks", chunks.len()),
-        Scope::Rows(table, keys) => format!("{} rows of {}", keys.len(), table_name(*table, state)),
+        Scope::Chunks(chunks) => counted(chunks.len() as u64, "chunk"),
+        Scope::Rows(table, keys) => format!(
+            "{} of {}",
+            counted(keys.len() as u64, "row"),
+            table_name(*table, state)
+        ),
     };
     match command {
         Command::Pause => "pause".into(),

@@ -62,7 +62,7 @@ pub fn status(p: &Picture) -> Vec<String> {
         .map_or(String::new(), |max| format!(" of {max}"));
     let waiting = match s.unread() {
         true => "changes wait, unread while paused".to_string(),
-        false => format!("{} changes waiting", s.sample.waiting),
+        false => format!("{} waiting", counted(s.sample.waiting, "change")),
     };
     let left = match eta(s) {
         Eta::Stopped(why) => format!("stands still: {why}"),
@@ -94,10 +94,10 @@ pub fn status(p: &Picture) -> Vec<String> {
         format!("writes {owner} · way back {back} · {measured}"),
         format!("{speed} · {left}"),
         format!(
-            "differ {} · in flight {in_flight} · not yet compared {} · {} alerts · {}Z",
+            "differ {} · in flight {in_flight} · not yet compared {} · {} · {}Z",
             drift.confirmed,
             drift.uncovered,
-            s.alerts.len(),
+            counted(s.alerts.len() as u64, "alert"),
             words::clock(s.at),
         ),
     ]

@@ -589,7 +589,7 @@ fn a_reattached_console_is_told_what_had_no_answer() {
     desk.press("V").tell(Msg::Lost(Span::seconds(1)));
     desk.tell(Msg::Attached(ANA, false));
     assert!(
-        desk.notice().contains("1 commands had no answer"),
+        desk.notice().contains("1 command had no answer"),
         "{}",
         desk.notice()
     );

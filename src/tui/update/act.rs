@@ -49,8 +49,9 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
         Act::Shadow => {
             let queries = lists::shadow_queries(scene.live).len();
             let facts = vec![format!(
-                "now {}/s over {queries} queries",
-                scene.live.shadow_per_second
+                "now {}/s over {}",
+                scene.live.shadow_per_second,
+                counted(queries as u64, "read")
             )];
             let dialog = RateDialog::shadow(scene.live.shadow_per_second, facts);
             ui.popup = Some(Popup::Rate(dialog));
@@ -419,8 +420,8 @@ pub(super) fn set_shadow(ui: &mut Ui, scene: Scene, per_second: u32) {
     );
     prompt.lines = vec![
         format!(
-            "{before}/s → {per_second}/s over {} queries",
-            lists::shadow_queries(scene.live).len()
+            "{before}/s → {per_second}/s over {}",
+            counted(lists::shadow_queries(scene.live).len() as u64, "read")
         ),
         "each is run on both sides: real reads on the source".into(),
     ];

@@ -83,8 +83,9 @@ fn said(s: &Scene, width: usize) -> Line<'static> {
         Link::Lost { tries, retry, .. } => (
             Role::Bad,
             format!(
-                "LINK LOST: the engine {}; tried {tries} times, again in {retry}",
-                words::without_us(s.live)
+                "LINK LOST: the engine {}; tried {}, again in {retry}",
+                words::without_us(s.live),
+                words::count(tries.into(), "time")
             ),
         ),
         Link::Replay { live: true, .. } => (
