@@ -10,6 +10,7 @@ use crate::domain::event::{Body, Event, Fact, Phase};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::RepairId;
 use crate::domain::plan::Side;
+use crate::domain::unit::counted;
 use crate::faces::status::{self, Engine};
 use crate::faces::{compared, headless};
 use crate::state::timeline::{limit_words, pause_words, table_name};
@@ -204,9 +205,9 @@ impl Wait {
             ) if ours => {
                 self.ordered = true;
                 self.repairs.insert(*repair);
-                let expected = expected.total();
+                let expected = counted(expected.total().into(), "row");
                 Some(format!(
-                    "repair {repair} of {}: {expected} rows known to differ\n",
+                    "repair {repair} of {}: {expected} known to differ\n",
                     table_name(*table, state)
                 ))
             }
@@ -234,7 +235,10 @@ impl Wait {
                 if wanted == repair =>
             {
                 self.ordered = true;
-                Some(format!("repair {repair} is undone: {rows} rows put back\n"))
+                Some(format!(
+                    "repair {repair} is undone: {} put back\n",
+                    counted(u64::from(*rows), "row")
+                ))
             }
             (Command::Resume, Fact::Resumed { .. }) if ours => {
                 self.ordered = true;

@@ -1,6 +1,6 @@
 //! The words of `tidegate send`: ours, and those that hands know from other tools.
 
-use crate::config::{amount, nearest};
+use crate::config::nearest;
 use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{AlertId, RepairId, TableId};
@@ -161,28 +161,7 @@ fn pace(rest: &[&str], best: RowsPerSecond) -> Result<Pace> {
     let hint = "give a pace: 84k, 60%, auto. To stop: pause";
     match rest {
         [] => Err(usage("throttle without a pace could mean anything").hint(hint)),
-        ["auto"] => Ok(Pace::Auto),
-        [part] if part.ends_with('%') => {
-            let percent: f64 = part.trim_end_matches('%').parse().map_err(|_| {
-                usage(format!("\"{part}\" is no share of the best speed")).hint(hint)
-            })?;
-            if !(1.0..=100.0).contains(&percent) {
-                return Err(usage(format!(
-                    "{part} of the best speed is out of range; it is from 1% to 100%"
-                ))
-                .hint(hint));
-            }
-            if best.0 == 0 {
-                return Err(usage("no speed has been seen yet that could be halved")
-                    .hint("give rows a second: 84k"));
-            }
-            Ok(Pace::Limit(RowsPerSecond(
-                ((best.0 as f64 * percent / 100.0) as u64).max(1),
-            )))
-        }
-        [one] => amount::rows_per_second(one)
-            .map(Pace::Limit)
-            .map_err(|why| usage(why).hint(hint)),
+        [one] => Pace::read(one, best).map_err(|why| usage(why).hint(hint)),
         [number, unit @ ("rows/s" | "/s")] => pace(&[&format!("{number}{unit}")], best),
         [_, more, ..] => Err(usage(format!(
             "throttle takes one pace, and was also given \"{more}\""
@@ -373,6 +352,13 @@ mod tests {
             ("no-throttle", Command::Pace(Pace::Auto)),
             (
                 "limit Stream lag 500ms",
+                Command::Limit {
+                    signal: "stream lag".into(),
+                    at: Span::millis(500).into(),
+                },
+            ),
+            (
+                "limit max_lag 500ms",
                 Command::Limit {
                     signal: "stream lag".into(),
                     at: Span::millis(500).into(),

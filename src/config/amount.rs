@@ -52,26 +52,7 @@ pub fn bytes(text: &str) -> Result<Bytes, String> {
 /// # Errors
 /// A sentence that says how to write one. Zero is refused: standing still is a pause.
 pub fn rows_per_second(text: &str) -> Result<RowsPerSecond, String> {
-    let wrong = || {
-        format!("\"{text}\" is not a pace; write rows a second, like \"840\", \"20k\" or \"1.2M\"")
-    };
-    let bare = text.trim();
-    let bare = ["rows/s", "/s"]
-        .iter()
-        .find_map(|suffix| bare.strip_suffix(suffix))
-        .unwrap_or(bare);
-    let (number, unit) = split(bare);
-    let factor = match unit.as_str() {
-        "" => 1.0,
-        "k" | "K" => 1e3,
-        "m" | "M" => 1e6,
-        "g" | "G" => 1e9,
-        _ => return Err(wrong()),
-    };
-    match whole(&number, factor).ok_or_else(wrong)? {
-        0 => Err("a pace of 0 would stand still; to stop, pause".into()),
-        rate => Ok(RowsPerSecond(rate)),
-    }
+    RowsPerSecond::read(text)
 }
 
 fn split(text: &str) -> (String, String) {

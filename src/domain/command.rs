@@ -31,6 +31,39 @@ pub enum Pace {
     Limit(RowsPerSecond),
 }
 
+impl Pace {
+    /// Reads a pace: `84k`, `60%` of the best speed seen, `auto`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn read(text: &str, best: RowsPerSecond) -> Result<Self, String> {
+        let text = text.trim();
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let Some(part) = text.strip_suffix('%') else {
+            return RowsPerSecond::read(text).map(Self::Limit);
+        };
+        let part: f64 = part
+            .trim()
+            .parse()
+            .map_err(|_| format!("\"{text}\" is no share of the best speed seen"))?;
+        if !(1.0..=100.0).contains(&part) {
+            return Err(format!(
+                "{text} of the best speed seen is out of range; it is from 1% to 100%"
+            ));
+        }
+        if best.0 == 0 {
+            return Err(
+                "no speed has been seen yet that a share could be taken of; give rows a second: 84k"
+                    .into(),
+            );
+        }
+        let rows = (best.0 as f64 * part / 100.0).round() as u64;
+        Ok(Self::Limit(RowsPerSecond(rows.max(1))))
+    }
+}
+
 /// Everything a console can ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

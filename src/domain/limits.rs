@@ -17,6 +17,15 @@ pub const REPLICA_LAG: &str = "replica lag";
 /// All of these: no signal of the config may be called so.
 pub const OURS: [&str; 5] = [STREAM_LAG, LAG_BYTES, OUR_LOCK, ACTIVE, REPLICA_LAG];
 
+/// What `[throttle]` of the config calls them: people give them by that name too.
+const KEYS: [(&str, &str); 5] = [
+    ("max_lag", STREAM_LAG),
+    ("max_lag_bytes", LAG_BYTES),
+    ("max_lock_wait", OUR_LOCK),
+    ("max_active", ACTIVE),
+    ("max_replica_lag", REPLICA_LAG),
+];
+
 /// One limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
@@ -63,7 +72,7 @@ impl Plan {
             .find(|limited| limited.name == name)
     }
 
-    /// Reads `stream lag 5s`: a signal of the plan, and its new limit in its own measure.
+    /// Reads `stream lag 5s` or `max_lag 5s`: a signal of the plan, and its new limit in its own measure.
     ///
     /// # Errors
     /// A sentence that says which signals there are, or how the limit is written.
@@ -73,6 +82,13 @@ impl Plan {
             .rsplit_once(char::is_whitespace)
             .unwrap_or((text, ""));
         let name = name.trim();
+        // A signal of the config may bear such a name itself; then it is meant.
+        let own = self
+            .signals
+            .iter()
+            .any(|s| s.name.eq_ignore_ascii_case(name));
+        let key = KEYS.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let name = key.filter(|_| !own).map_or(name, |(_, signal)| signal);
         let known = self.limits();
         let Some(limited) = known.iter().find(|l| l.name.eq_ignore_ascii_case(name)) else {
             let names: Vec<String> = known

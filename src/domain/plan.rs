@@ -233,6 +233,16 @@ impl Plan {
             .enumerate()
             .map(|(i, t)| (TableId(i as u16), t))
     }
+    /// The schema that every table of the source lies in; none where there are several, or the engine knows none.
+    pub fn schema(&self) -> Option<&str> {
+        if self.source.engine != Engine::Postgres {
+            return None;
+        }
+        let mut all = self.tables.iter().map(|t| t.source.split_once('.'));
+        let (first, _) = all.next()??;
+        all.all(|parts| parts.is_some_and(|(schema, _)| schema == first))
+            .then_some(first)
+    }
     /// Finds a table by its source name, or its unqualified one where that is unambiguous.
     pub fn find(&self, name: &str) -> Option<TableId> {
         let named = self.ids().find(|(_, t)| t.source == name);

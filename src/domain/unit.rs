@@ -143,6 +143,48 @@ impl fmt::Display for Span {
 #[serde(transparent)]
 pub struct RowsPerSecond(pub u64);
 
+impl RowsPerSecond {
+    /// Reads a speed in rows a second: `840`, `20k`, `1.2M/s`, `20_000`.
+    ///
+    /// # Errors
+    /// A sentence that says how to write one. Zero is refused: standing still is a pause.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "\"{text}\" is not a pace; write rows a second, like \"840\", \"20k\" or \"1.2M\""
+            )
+        };
+        let bare = text.trim();
+        let bare = ["rows/s", "/s"]
+            .iter()
+            .find_map(|suffix| bare.strip_suffix(suffix))
+            .unwrap_or(bare);
+        let bare: String = bare
+            .chars()
+            .filter(|c| !matches!(c, '_' | ',') && !c.is_whitespace())
+            .collect();
+        let end = bare
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(bare.len());
+        let (number, unit) = bare.split_at(end);
+        let factor = match unit {
+            "" => 1.0,
+            "k" | "K" => 1e3,
+            "m" | "M" => 1e6,
+            "g" | "G" => 1e9,
+            _ => return Err(wrong()),
+        };
+        let value = number.parse::<f64>().map_err(|_| wrong())? * factor;
+        if !(0.0..9.0e15).contains(&value) {
+            return Err(wrong());
+        }
+        match value.round() as u64 {
+            0 => Err("a pace of 0 would stand still; to stop, pause".into()),
+            rate => Ok(Self(rate)),
+        }
+    }
+}
+
 /// In the unit that leaves three figures: `840`, `9.7k`, `139k`, `1.2M`.
 impl fmt::Display for RowsPerSecond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

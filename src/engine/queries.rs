@@ -9,6 +9,7 @@ use crate::domain::command::{Answer, Command, Drifted, Query, Scope};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::Key;
+use crate::domain::unit::counted;
 use crate::domain::value::Value;
 use crate::journal::Reader;
 use crate::state::migration::{Migration, RepairState};
@@ -170,7 +171,17 @@ async fn locate(
             low = middle
         }
     }
-    Ok((chunks > 0).then_some(ChunkId { table, no: low }))
+    if chunks == 0 {
+        return Ok(None);
+    }
+    let found = ChunkId { table, no: low };
+    // The last copied chunk ends somewhere, and the key may lie beyond.
+    let up_to = crate::domain::key::Range {
+        lo: None,
+        hi: reader.bounds(found).await?.unwrap_or_default().hi,
+    };
+    let copied = up_to.hi.is_none() || inside(view.as_mut(), table, &up_to, &key).await?;
+    Ok(copied.then_some(found))
 }
 
 async fn inside(
@@ -200,12 +211,12 @@ async fn dry_run(command: &Command, state: &Migration, reader: &mut Reader) -> R
                     }
                 }
                 lines.push(format!(
-                    "{}: {} rows: {} update, {} insert, {} delete",
+                    "{}: {}: {}, {}, {}",
                     table_name(table, state),
-                    counts.total(),
-                    counts.changed,
-                    counts.missing,
-                    counts.extra
+                    counted(counts.total().into(), "row"),
+                    counted(counts.changed.into(), "update"),
+                    counted(counts.missing.into(), "insert"),
+                    counted(counts.extra.into(), "delete")
                 ));
             }
             if lines.is_empty() {
@@ -230,7 +241,10 @@ async fn dry_run(command: &Command, state: &Migration, reader: &mut Reader) -> R
                     "{}: puts back what repair {id} replaced",
                     table_name(table, state)
                 ));
-                lines.push(format!("{updated} rows as they were, {inserted} taken out again, {deleted} put in again"));
+                lines.push(format!(
+                    "{} as before, {inserted} taken out again, {deleted} put in again",
+                    counted(u64::from(*updated), "row")
+                ));
                 lines.push("They will differ from the source again.".into());
             }
             _ => lines.push("there is nothing to put back".into()),
@@ -245,11 +259,8 @@ async fn dry_run(command: &Command, state: &Migration, reader: &mut Reader) -> R
         })),
         Command::Abort { drop_target, .. } => lines.extend(way_back(state, *drop_target)),
         Command::Verify(Scope::All) => lines.push(format!(
-            "{} rows on each side",
-            state
-                .live_tables()
-                .map(|(_, _, t)| t.rows())
-                .sum::<crate::domain::unit::Rows>()
+            "{} on each side",
+            counted(state.live_tables().map(|(_, _, t)| t.rows().0).sum(), "row")
         )),
         _ => lines.push(crate::state::timeline::command_words(command, state)),
     }

@@ -183,7 +183,7 @@ impl Sampler {
             let copy_rate = RowsPerSecond(rate(point.copied, since.copied));
             let held_by = match (&grade.signal, pace) {
                 (Some(_), _) => grade.words.clone(),
-                (None, Some(pace)) if copy_rate.0 * 10 >= pace.0 * 8 => {
+                (None, Some(pace)) if self.governor.waited(WINDOW) => {
                     format!("the pace that was set, {pace} rows/s")
                 }
                 _ => String::new(),

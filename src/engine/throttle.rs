@@ -44,6 +44,8 @@ struct Bucket {
     tokens: f64,
     filled: Instant,
     best: f64,
+    /// When a worker was made to wait last.
+    waited: Option<Instant>,
 }
 
 /// Gives the copy its permits.
@@ -72,6 +74,7 @@ impl Governor {
             tokens: 0.0,
             filled: Instant::now(),
             best: 50_000.0,
+            waited: None,
         });
         Self {
             stale_after,
@@ -120,9 +123,17 @@ impl Governor {
                     bucket.tokens -= rows.0 as f64;
                     return rows;
                 }
+                bucket.waited = Some(now);
             }
             tokio::time::sleep(ASK_AGAIN).await;
         }
+    }
+
+    /// Whether the copy was made to wait within so long. Its speed alone does not tell: at a low pace whole seconds pass
+    /// between two chunks.
+    pub fn waited(&self, within: Duration) -> bool {
+        let waited = self.lock().waited;
+        waited.is_some_and(|at| at.elapsed() <= within)
     }
 
     /// Notes a speed that was reached without being held back: what a grade is a part of.
@@ -139,6 +150,28 @@ impl Governor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn at_a_low_pace_the_copy_waits_although_hardly_any_row_moves() {
+        let controls = Controls {
+            pace: Some(RowsPerSecond(60)),
+            ..Controls::default()
+        };
+        let (_set, controls) = watch::channel(controls);
+        let weighed = Weighed {
+            grade: Grade::free(),
+            at: Some(Instant::now()),
+        };
+        let (_weigh, weighed) = watch::channel(weighed);
+        let governor = Governor::new(Span::seconds(15), controls, weighed);
+        let second = Duration::from_secs(1);
+        assert!(!governor.waited(second));
+        let chunk = || governor.permit(Rows(5_000), Span::millis(500));
+        assert_eq!(chunk().await, FEWEST);
+        let next = tokio::time::timeout(Duration::from_millis(100), chunk()).await;
+        assert!(next.is_err(), "the first chunk is paid for before the next");
+        assert!(governor.waited(second));
+    }
 
     #[test]
     fn what_was_never_weighed_or_too_long_ago_stands_still() {

@@ -51,8 +51,8 @@ pub fn progress(state: &Migration) -> String {
     parts.push(format!("lag {lag}"));
     parts.push(format!("equal {:.1} %", state.equal_part() * 100.0));
     parts.push(format!("differ {}", drift.confirmed));
-    if !sample.held_by.is_empty() {
-        parts.push(format!("held by {}", sample.held_by));
+    if let Some(held) = pace::held_by(state) {
+        parts.push(format!("held by {held}"));
     }
     if let Some(pause) = state.pauses.first() {
         let word = if state.rested { "paused" } else { "pausing" };

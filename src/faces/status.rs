@@ -6,7 +6,7 @@ use crate::domain::command;
 use crate::domain::event::Severity;
 use crate::domain::sample::{Sample, ShadowLine};
 use crate::domain::signal::{Bound, Signal};
-use crate::domain::unit::{Rows, Span, counted, short_count};
+use crate::domain::unit::{Rows, Span, counted};
 use crate::state::conditions::{self, Condition};
 use crate::state::migration::{Migration, OpenAlert, Owner, Pause, WayBack};
 use crate::state::pace::{self, Eta};
@@ -252,11 +252,7 @@ fn copy_words(state: &Migration) -> String {
         Some(allowed) => format!("of {allowed} rows/s allowed"),
         None => "rows/s, no limit set".into(),
     };
-    let held = if sample.held_by.is_empty() {
-        String::new()
-    } else {
-        format!(", held by {}", sample.held_by)
-    };
+    let held = pace::held_by(state).map_or(String::new(), |held| format!(", held by {held}"));
     let eta = match pace::eta(state) {
         Eta::Done => return "all copied".into(),
         Eta::Measuring => "time left: being measured".into(),
@@ -419,7 +415,7 @@ fn table_words(at: &TableState, differing: u64, step: Step) -> String {
     match (differing, uncovered) {
         (0, Rows(0)) if at.complete && step == Step::Kept => "  equal".into(),
         (0, Rows(0)) if at.complete => "  was equal".into(),
-        (0, left) => format!("  {left} rows not yet compared"),
+        (0, left) => format!("  {} not yet compared", counted(left.0, "row")),
         (n, _) => format!("  {} differ", Rows(n)),
     }
 }
@@ -455,7 +451,7 @@ pub fn line(state: &Migration, engine: Engine) -> String {
     };
     let differ = state.drift().confirmed;
     let differ = if differ > 0 {
-        format!("   {} rows differ", short_count(differ))
+        format!("   {} known to differ", counted(differ, "row"))
     } else {
         String::new()
     };

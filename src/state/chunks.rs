@@ -30,7 +30,7 @@ impl ChunkState {
 }
 
 /// One chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cell {
     rows: u32,
     /// Seconds of the migration's clock at the last compare, plus one; 0: never compared.

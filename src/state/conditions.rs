@@ -2,7 +2,7 @@
 
 use super::migration::Migration;
 use crate::domain::event::Phase;
-use crate::domain::unit::Rows;
+use crate::domain::unit::{Rows, counted};
 
 /// One condition for a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn compared(state: &Migration) -> Condition {
     Condition {
         name: "compared",
         holds: uncovered == Rows::ZERO && chunks_checked(state),
-        figures: format!("{uncovered} rows not yet compared"),
+        figures: format!("{} not yet compared", counted(uncovered.0, "row")),
     }
 }
 
@@ -101,7 +101,7 @@ fn equal(state: &Migration) -> Condition {
     Condition {
         name: "equal",
         holds: differ == 0,
-        figures: format!("{differ} rows differ"),
+        figures: format!("{} known to differ", counted(differ, "row")),
     }
 }
 

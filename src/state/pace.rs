@@ -41,10 +41,12 @@ pub fn eta(state: &Migration) -> Eta {
     if let Some(pause) = state.pauses.first() {
         return Eta::Stopped(super::timeline::pause_words(&pause.reason, state));
     }
+    // What was done before a pace was set is no promise: from now on it goes no faster than that.
+    let most = state.pace.unwrap_or(RowsPerSecond(u64::MAX));
     eta_for(
         left,
-        recent_rate(state),
-        mean_rate(state),
+        recent_rate(state).min(most),
+        mean_rate(state).min(most),
         state.history.len(),
     )
 }
@@ -61,6 +63,20 @@ pub fn eta_for(left: Rows, recent: RowsPerSecond, mean: RowsPerSecond, points: u
         high: at(if slow.0 == 0 { fast.0 } else { slow.0 }),
         left,
     }
+}
+
+/// Whether rows are copied now, as far as is known: only then can anything hold the copy.
+pub fn copies(state: &Migration) -> bool {
+    state.phase == Phase::Copy
+        && !state.paused()
+        && state.engine.as_ref().is_some_and(|engine| engine.running)
+        && state.live_tables().any(|(_, _, t)| !t.complete)
+}
+
+/// What holds the copy, in words; none while nothing does, or nothing is copied.
+pub fn held_by(state: &Migration) -> Option<&str> {
+    let words = state.sample.held_by.as_str();
+    (copies(state) && !words.is_empty()).then_some(words)
 }
 
 /// Mean copy speed of the last seconds.

@@ -6,7 +6,7 @@ use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::event::{Event, Fact, PauseReason, Severity};
 use crate::domain::id::{Seq, TableId};
 use crate::domain::signal::{Figure, Measure};
-use crate::domain::unit::{At, Tick};
+use crate::domain::unit::{At, Tick, counted};
 use serde::{Deserialize, Serialize};
 
 /// What kind of line it is: decides its glyph and colour, and what `n` jumps to.
@@ -147,7 +147,7 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
             (
                 engine(),
                 Mark::Engine,
-                format!("{} copied, {rows} rows", table(id)),
+                format!("{} copied, {}", table(id), counted(rows.0, "row")),
             )
         }
         Fact::ChunkChecked { verdict, .. } if verdict.equal() => return None,
@@ -206,9 +206,9 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
             by.to_string(),
             Mark::Repair,
             format!(
-                "repair {repair} of {}: {} rows",
+                "repair {repair} of {}: {}",
                 table(id),
-                expected.total()
+                counted(expected.total().into(), "row")
             ),
         ),
         Fact::Repaired {
@@ -232,7 +232,10 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
         Fact::RepairUndone { repair, rows, .. } => (
             engine(),
             Mark::Repair,
-            format!("repair {repair} undone: {rows} rows put back"),
+            format!(
+                "repair {repair} undone: {} put back",
+                counted(u64::from(*rows), "row")
+            ),
         ),
         Fact::Accepted {
             who,
@@ -388,6 +391,14 @@ pub fn table_name(id: TableId, state: &Migration) -> String {
         .map_or_else(|| format!("table {id}"), |t| t.source.clone())
 }
 
+/// A table's name for a list: without its schema where that is the same for every table and tells none apart.
+pub fn table_label(id: TableId, state: &Migration) -> String {
+    let name = table_name(id, state);
+    let schema = state.plan.as_ref().and_then(|plan| plan.schema());
+    let short = schema.and_then(|schema| name.strip_prefix(schema)?.strip_prefix('.'));
+    short.map_or_else(|| name.clone(), str::to_string)
+}
+
 fn columns(table: TableId, places: &[u16], state: &Migration) -> String {
     let Some(table) = state.plan.as_ref().and_then(|plan| plan.table(table)) else {
         return String::new();
@@ -435,8 +446,12 @@ pub fn command_words(command: &Command, state: &Migration) -> String {
             table_name(chunks[0].table, state),
             chunks[0].no
         ),
-        Scope::Chunks(chunks) => format!("{} chunks", chunks.len()),
-        Scope::Rows(table, keys) => format!("{} rows of {}", keys.len(), table_name(*table, state)),
+        Scope::Chunks(chunks) => counted(chunks.len() as u64, "chunk"),
+        Scope::Rows(table, keys) => format!(
+            "{} of {}",
+            counted(keys.len() as u64, "row"),
+            table_name(*table, state)
+        ),
     };
     match command {
         Command::Pause => "pause".into(),

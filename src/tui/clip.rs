@@ -11,7 +11,7 @@ use crate::domain::unit::{RowsPerSecond, counted};
 use crate::domain::value::Value;
 use crate::domain::verdict::RowDiff;
 use crate::state::migration::{Migration, Owner, WayBack};
-use crate::state::pace::{Eta, eta};
+use crate::state::pace::{Eta, eta, held_by};
 use crate::state::timeline::{pause_words, table_name};
 
 /// How it stands, in lines fit for a chat: what one is asked at night.
@@ -62,7 +62,7 @@ pub fn status(p: &Picture) -> Vec<String> {
         .map_or(String::new(), |max| format!(" of {max}"));
     let waiting = match s.unread() {
         true => "changes wait, unread while paused".to_string(),
-        false => format!("{} changes waiting", s.sample.waiting),
+        false => format!("{} waiting", counted(s.sample.waiting, "change")),
     };
     let left = match eta(s) {
         Eta::Stopped(why) => format!("stands still: {why}"),
@@ -73,22 +73,31 @@ pub fn status(p: &Picture) -> Vec<String> {
     let allowed = s
         .pace
         .map_or(String::new(), |r: RowsPerSecond| format!(" of {r} allowed"));
-    let held = if s.sample.held_by.is_empty() {
-        String::new()
-    } else {
-        format!(", held by {}", s.sample.held_by)
-    };
+    let held = held_by(s).map_or(String::new(), |held| format!(", held by {held}"));
     let drift = s.drift();
+    // Nobody measures what is parked or has ended: what was seen last is no figure of now.
+    let (measured, speed, in_flight) =
+        match s.engine.as_ref().is_some_and(|e| e.running) && !s.over() {
+            true => (
+                format!("lag {lag}{limit}, {waiting}"),
+                format!("{} rows/s{allowed}{held}", s.sample.copy_rate),
+                drift.in_flight.to_string(),
+            ),
+            false => (
+                "lag not measured".to_string(),
+                if s.over() { "ended" } else { "no engine runs" }.to_string(),
+                words::UNKNOWN.to_string(),
+            ),
+        };
     vec![
         first,
-        format!("writes {owner} · way back {back} · lag {lag}{limit}, {waiting}",),
-        format!("{} rows/s{allowed}{held} · {left}", s.sample.copy_rate),
+        format!("writes {owner} · way back {back} · {measured}"),
+        format!("{speed} · {left}"),
         format!(
-            "differ {} · in flight {} · not yet compared {} · {} alerts · {}Z",
+            "differ {} · in flight {in_flight} · not yet compared {} · {} · {}Z",
             drift.confirmed,
-            drift.in_flight,
             drift.uncovered,
-            s.alerts.len(),
+            counted(s.alerts.len() as u64, "alert"),
             words::clock(s.at),
         ),
     ]
@@ -210,7 +219,7 @@ fn table(p: &Picture, id: TableId) -> (String, Vec<String>) {
             counted(tally.differing_rows, "row"),
             counted(tally.differing_chunks.into(), "chunk")
         ),
-        format!("not yet compared {} rows", t.uncovered()),
+        format!("not yet compared {}", counted(t.uncovered().0, "row")),
         match t.chunks.oldest_check(p.now) {
             Some(age) => format!("oldest compare {age} ago"),
             None => "not every copied chunk was compared yet".into(),
@@ -252,10 +261,10 @@ fn cell(p: &Picture) -> (String, Vec<String>) {
                     .age(p.now)
                     .map_or("never compared".into(), |a| format!("compared {a} ago"));
                 format!(
-                    "chunk {no}: {} rows, {} differ, {checked}, landed {} times",
-                    cell.rows(),
+                    "chunk {no}: {}, {} known to differ, {checked}, landed {}",
+                    counted(cell.rows().0, "row"),
                     cell.differ(),
-                    cell.attempts()
+                    counted(cell.attempts().into(), "time")
                 )
             }
         };

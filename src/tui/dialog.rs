@@ -36,7 +36,7 @@ pub struct RateDialog {
     pub now: Option<u64>,
     /// By how much an arrow goes.
     pub step: u64,
-    /// Digits typed.
+    /// What was typed: a number, for the copy also a share of the best speed seen.
     pub typed: String,
     /// What is measured now, in words.
     pub facts: Vec<String>,
@@ -90,7 +90,10 @@ impl RateDialog {
         };
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') => return Reaction::Close,
-            KeyCode::Enter => return Reaction::Accept,
+            KeyCode::Enter => match self.read(best, most) {
+                Ok(()) => return Reaction::Accept,
+                Err(why) => self.said = why,
+            },
             KeyCode::Left | KeyCode::Char('h' | '-') => {
                 self.typed.clear();
                 let from = self.value.unwrap_or(best.max(self.step));
@@ -112,29 +115,48 @@ impl RateDialog {
                 self.typed.clear();
                 self.value = None;
             }
-            KeyCode::Char(c) if c.is_ascii_digit() || "kKmM.".contains(c) => {
+            KeyCode::Char(c) if c.is_ascii_digit() || "kKmMgG.%".contains(c) => {
                 if self.typed.len() < 12 {
                     self.typed.push(c);
                 }
-                self.read(most);
+                self.said = self.read(best, most).err().unwrap_or_default();
             }
             KeyCode::Backspace => {
                 self.typed.pop();
-                self.read(most);
+                if self.typed.is_empty() {
+                    self.value = self.now;
+                }
+                self.said = self.read(best, most).err().unwrap_or_default();
+            }
+            KeyCode::Char(c) => {
+                let like = match self.of {
+                    RateOf::Copy => "write 84k or 60%, or a for auto",
+                    RateOf::Shadow => "write a number a second; 0 is off",
+                };
+                self.said = format!("{c} means nothing here: {like}");
             }
             _ => self.said = "←/→ · digits · Enter sets it · Esc".into(),
         }
         Reaction::Stay
     }
 
-    fn read(&mut self, most: u64) {
+    /// Takes what was typed as the value; the value stays when it means nothing.
+    fn read(&mut self, best: u64, most: u64) -> Result<(), String> {
         if self.typed.is_empty() {
-            self.value = self.now;
-        } else if let Some(rate) = rate(&self.typed) {
-            self.value = Some(rate.min(most));
-        } else {
-            self.said = format!("{} is no rate", self.typed);
+            return Ok(());
         }
+        self.value = match self.of {
+            RateOf::Copy => match Pace::read(&self.typed, RowsPerSecond(best))? {
+                Pace::Auto => None,
+                Pace::Limit(rate) => Some(rate.0.min(most)),
+            },
+            RateOf::Shadow => {
+                let read = rate(&self.typed);
+                let read = read.ok_or_else(|| format!("\"{}\" is no rate", self.typed))?;
+                Some(read.min(most))
+            }
+        };
+        Ok(())
     }
 
     /// The popup.
@@ -153,6 +175,10 @@ impl RateDialog {
             Some(0) => "off".to_string(),
             Some(rate) => format!("{} {unit}", short_count(rate)),
         };
+        let value = match self.typed.ends_with('%') && self.said.is_empty() {
+            true => format!("{} of the best seen: {value}", self.typed),
+            false => value,
+        };
         let scale = best.max(self.now.unwrap_or(0)).max(self.step * 10);
         let cells = 24u64;
         let full = self
@@ -167,7 +193,7 @@ impl RateDialog {
             .push(vec![(bar, Role::Info), (format!("  {value}"), Role::Title)]);
         let help = match self.of {
             RateOf::Copy => format!(
-                "{}/{} by {} · digits set · a auto",
+                "{}/{} by {} · 84k or 60% is typed · a auto",
                 glyphs.left,
                 glyphs.right,
                 short_count(self.step)
@@ -250,12 +276,18 @@ impl NoteEditor {
         self.area.lines().join("\n")
     }
 
-    /// Takes a key. Ctrl-s keeps it, Esc leaves.
+    /// Takes a key. Enter keeps it, as in every other box; Alt-Enter or Ctrl-j begins a new line; Esc leaves.
     pub fn key(&mut self, key: Chord) -> Reaction {
         self.said.clear();
         match (key.code, key.mods) {
             (KeyCode::Esc, _) => return Reaction::Close,
-            (KeyCode::Char('s'), KeyModifiers::CONTROL) => {
+            (KeyCode::Enter, KeyModifiers::ALT) | (KeyCode::Char('j'), KeyModifiers::CONTROL) => {
+                if self.room() {
+                    self.area.insert_newline();
+                }
+                return Reaction::Stay;
+            }
+            (KeyCode::Enter, _) | (KeyCode::Char('s'), KeyModifiers::CONTROL) => {
                 if self.text().trim().is_empty() {
                     self.said = "a note needs some text".into();
                     return Reaction::Stay;
@@ -264,14 +296,19 @@ impl NoteEditor {
             }
             _ => {}
         }
-        if self.text().chars().count() >= NOTE
-            && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter)
-        {
-            self.said = format!("a note has at most {NOTE} characters");
-        } else {
+        if !matches!(key.code, KeyCode::Char(_)) || self.room() {
             self.area.input(KeyEvent::new(key.code, key.mods));
         }
         Reaction::Stay
+    }
+
+    /// Whether another character fits; if not, that is said.
+    fn room(&mut self) -> bool {
+        let fits = self.text().chars().count() < NOTE;
+        if !fits {
+            self.said = format!("a note has at most {NOTE} characters");
+        }
+        fits
     }
 
     /// Pasted text is text here.
@@ -295,7 +332,10 @@ impl NoteEditor {
             page = page.line(" ".repeat(60), Role::Text);
         }
         page = page.line(self.said.clone(), Role::Bad);
-        page.keys = ("Ctrl-s keep it in the timeline".into(), "Esc leave".into());
+        page.keys = (
+            "Enter keep it in the timeline  Ctrl-j new line".into(),
+            "Esc leave".into(),
+        );
         let mut inner = page.draw(area, buf, theme);
         inner.height = inner.height.min(lines as u16);
         if inner.width > 0 && inner.height > 0 {

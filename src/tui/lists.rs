@@ -3,12 +3,14 @@
 
 use super::model::{Picture, TableOrder, Ui};
 use crate::domain::command::Drifted;
-use crate::domain::id::{AlertId, Seq, TableId};
-use crate::domain::unit::Rows;
+use crate::domain::id::{AlertId, ChunkId, Seq, TableId};
+use crate::domain::unit::{Rows, Span};
+use crate::state::chunks::ChunkState;
 use crate::state::migration::Migration;
 use crate::state::table::TableState;
 use crate::state::timeline::{Line, table_name};
 use std::cmp::Reverse;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 
 /// The Overview's tables, and how many finished ones are folded into one line after them.
@@ -93,11 +95,16 @@ pub fn differing<'a>(p: &Picture<'a>) -> Vec<&'a Drifted> {
 }
 
 pub(super) fn differing_of<'a>(state: &Migration, ui: &'a Ui) -> Vec<&'a Drifted> {
+    // What is known is of now: the past must not be shown with it.
+    if ui.replay.is_some() {
+        return Vec::new();
+    }
     let filter = ui.filter.get(&super::model::Screen::Diff);
     let known = ui.diff.known.get().map_or(&[][..], Vec::as_slice);
     known
         .iter()
         .filter(|d| ui.diff.table.is_none_or(|t| d.chunk.table == t))
+        .filter(|d| differs(d.chunk, state))
         .filter(|d| {
             filter.is_none_or(|f| {
                 let line = format!(
@@ -113,19 +120,49 @@ pub(super) fn differing_of<'a>(state: &Migration, ui: &'a Ui) -> Vec<&'a Drifted
         .collect()
 }
 
-/// The place in [`differing`] of the selected row: the chosen one while it is listed, else the first.
+/// Whether a chunk is known to differ now: a repair ends that before its rows are asked for again.
+fn differs(chunk: ChunkId, state: &Migration) -> bool {
+    let cell = state
+        .table(chunk.table)
+        .and_then(|t| t.chunks.get(chunk.no));
+    cell.is_some_and(|cell| cell.state() == ChunkState::Differs)
+}
+
+/// How long a row has been known to differ: what it was when it was asked for, and the time since.
+pub fn known_for(p: &Picture, d: &Drifted) -> Span {
+    let since = p.ui.diff.known_tick.map(|tick| p.now.since(tick));
+    d.age + since.unwrap_or_default()
+}
+
+/// What is known of all chunks that differ, in a number: another one when any verdict about them changes.
+pub(super) fn verdicts(state: &Migration) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (id, _, table) in state.live_tables() {
+        if table.chunks.tally().differing_chunks > 0 {
+            let cells = table.chunks.cells().iter().enumerate();
+            for at in cells.filter(|(_, c)| c.state() == ChunkState::Differs) {
+                (id, at).hash(&mut hasher);
+            }
+        }
+    }
+    hasher.finish()
+}
+
+/// The place in [`differing`] of the selected row: the chosen one while it is listed; the first while none is chosen.
 pub fn selected_row(p: &Picture) -> Option<usize> {
     row_of(&differing(p), p.ui)
 }
 
 pub(super) fn row_of(listed: &[&Drifted], ui: &Ui) -> Option<usize> {
-    let chosen = ui.diff.row.as_ref();
-    let at = chosen.and_then(|(chunk, key)| {
-        listed
+    match &ui.diff.row {
+        // A row that is gone leaves none selected: a key pressed for it must not meet another.
+        Some((chunk, key)) => listed
             .iter()
-            .position(|d| d.chunk == *chunk && d.key == *key)
-    });
-    at.or_else(|| (!listed.is_empty()).then_some(0))
+            .position(|d| d.chunk == *chunk && d.key == *key),
+        // Rows of a chunk that was opened are still to be asked for.
+        None if ui.diff.wanted.is_some() => None,
+        None => (!listed.is_empty()).then_some(0),
+    }
 }
 
 /// The Timeline's lines, oldest first.

@@ -303,8 +303,8 @@ pub struct DiffUi {
     pub table: Option<TableId>,
     /// The rows known to differ.
     pub known: Loaded<Vec<Drifted>>,
-    /// The fact up to which `known` is right.
-    pub known_at: Seq,
+    /// The migration's clock when `known` was asked for.
+    pub known_tick: Option<Tick>,
     /// The selected row: its chunk and key.
     pub row: Option<(ChunkId, Key)>,
     /// Both images of the rows of the selected row's chunk, and whether there are more.
@@ -527,6 +527,8 @@ pub struct Ui {
     pub overlay: Option<Overlay>,
     /// The newest thing said.
     pub notice: Option<Notice>,
+    /// It answers a key pressed on the screen shown, and goes with that screen.
+    pub notice_here: bool,
     /// What was said, oldest first.
     pub said: VecDeque<Notice>,
     /// Commands on their way.
@@ -557,12 +559,12 @@ pub struct Ui {
     pub next_command: CommandId,
     /// Alerts up to this one have been rung for.
     pub rung: AlertId,
-    /// When that was.
-    pub known_asked_at: Span,
+    /// When it was last looked whether the rows known to differ must be asked for again.
+    pub known_looked_at: Span,
     /// The help's first line shown.
     pub help: usize,
-    /// Rows known to differ when [`DiffUi::known`] was asked for.
-    pub differ_asked: u64,
+    /// The verdicts that held when [`DiffUi::known`] was asked for.
+    pub verdicts_asked: u64,
 }
 
 /// Everything a frame is drawn from. Nothing else is read while drawing.

@@ -5,6 +5,7 @@ use super::lists;
 use super::model::{Picture, Screen};
 use crate::domain::command::{Command, Scope};
 use crate::domain::id::{ChunkId, TableId};
+use crate::domain::unit::counted;
 use crate::state::chunks::ChunkState;
 use crate::state::migration::Migration;
 use crate::state::timeline::{command_words, table_name};
@@ -100,9 +101,13 @@ pub fn words(state: &Migration, scope: &Scope) -> String {
             (Some(only), _) if chunks.len() == 1 => {
                 format!("{} chunk {}", table_name(only.table, state), only.no)
             }
-            _ => format!("{} chunks", chunks.len()),
+            _ => counted(chunks.len() as u64, "chunk"),
         },
-        Scope::Rows(id, keys) => format!("{} rows of {}", keys.len(), table_name(*id, state)),
+        Scope::Rows(id, keys) => format!(
+            "{} of {}",
+            counted(keys.len() as u64, "row"),
+            table_name(*id, state)
+        ),
     }
 }
 

@@ -8,6 +8,7 @@ use tidegate::domain::fault::{Fault, Kind};
 use tidegate::domain::id::{AlertId, ChunkId, RepairId};
 use tidegate::domain::unit::{RowsPerSecond, Span};
 use tidegate::domain::verdict::DriftCounts;
+use tidegate::state::pace::{Eta, eta};
 use tidegate::tui::model::{Loaded, Popup, Replay, Screen};
 use tidegate::tui::prompt::{Arm, Prompt};
 use tidegate::tui::update::{Effect, Leave, Msg};
@@ -315,6 +316,51 @@ fn slower_acts_at_once_and_faster_asks() {
 }
 
 #[test]
+fn a_pace_is_taken_as_it_is_typed_or_refused() {
+    let mut desk = Desk::of(Story::copying());
+    let best = desk.story.state.best_rate;
+    desk.press("T60%");
+    let comes_to = RowsPerSecond((best.0 as f64 * 0.6).round() as u64);
+    let says = format!("60% of the best seen: {comes_to} rows/s");
+    assert!(desk.frame().contains(&says), "{}", desk.frame());
+    desk.press("<Enter>");
+    assert_eq!(desk.sent(), [Command::Pace(Pace::Limit(comes_to))]);
+    for (typed, why) in [
+        ("6%0", "is no"),
+        ("600%", "out of range"),
+        ("0", "would stand still"),
+        ("k", "is not a pace"),
+        ("60x", "x means nothing here"),
+    ] {
+        desk.press("T");
+        desk.press(typed);
+        assert!(
+            matches!(&desk.ui.popup, Some(Popup::Rate(d)) if d.said.contains(why)),
+            "{typed}: {:?}",
+            desk.ui.popup
+        );
+        if typed != "60x" {
+            desk.press("<Enter>");
+            assert!(desk.sent().is_empty(), "{typed} sets nothing");
+        }
+        desk.press("<Esc>");
+    }
+}
+
+#[test]
+fn the_time_left_promises_no_more_than_the_pace_permits() {
+    let mut desk = Desk::of(Story::copying());
+    desk.story.fact(Fact::PaceSet {
+        limit: Some(RowsPerSecond(60)),
+        by: ana(),
+    });
+    let Eta::Between { low, left, .. } = eta(&desk.story.state) else {
+        panic!("{:?}", eta(&desk.story.state));
+    };
+    assert_eq!(low.0 / 1_000_000, left.0 / 60);
+}
+
+#[test]
 fn whoever_does_not_lead_may_slow_down_but_not_speed_up() {
     let mut desk = Desk::of(Story::copying());
     desk.tell(Msg::Attached(BEN, false));
@@ -406,7 +452,7 @@ fn acknowledge_takes_the_worst_that_nobody_has_seen() {
 #[test]
 fn a_note_left_is_kept_as_a_draft() {
     let mut desk = Desk::of(Story::copying());
-    desk.press("Mhello<Enter>P!Y<Esc>");
+    desk.press("Mhello<Ctrl-j>P!Y<Esc>");
     assert!(desk.sent().is_empty(), "keys are text in the editor");
     desk.press("M<Ctrl-s>");
     let text = "hello\nP!Y".to_string();
@@ -543,7 +589,7 @@ fn a_reattached_console_is_told_what_had_no_answer() {
     desk.press("V").tell(Msg::Lost(Span::seconds(1)));
     desk.tell(Msg::Attached(ANA, false));
     assert!(
-        desk.notice().contains("1 commands had no answer"),
+        desk.notice().contains("1 command had no answer"),
         "{}",
         desk.notice()
     );

@@ -7,4 +7,7 @@ mod story;
 mod acting;
 mod desk;
 mod looking;
+mod names;
+mod repairs;
+mod said;
 mod table;

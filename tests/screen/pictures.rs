@@ -277,7 +277,10 @@ fn diff_states() {
     );
     keep(
         "diff_filtered",
-        &base().with(|ui| drop(ui.filter.insert(Screen::Diff, "payments".into()))),
+        &base().with(|ui| {
+            ui.filter.insert(Screen::Diff, "payments".into());
+            ui.diff.row = None;
+        }),
         &COPYING,
     );
     keep(

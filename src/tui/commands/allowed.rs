@@ -4,6 +4,7 @@ use super::{Act, would_resume};
 use crate::domain::event::Phase;
 use crate::domain::unit::Span;
 use crate::state::migration::{Migration, RepairState};
+use crate::tui::clip;
 use crate::tui::lists;
 use crate::tui::model::{Link, Picture, Screen};
 use crate::tui::scope;
@@ -186,6 +187,10 @@ pub(super) fn allowed(act: Act, p: &Picture) -> Result<(), String> {
             Some(replay) if !replay.live => Err("a recording has no now to return to".into()),
             _ => Ok(()),
         },
+        Act::Open | Act::Full if nothing_to_read(act, p) => match p.ui.screen {
+            Screen::Shadow => Err("no read to compare is configured".into()),
+            _ => Err("nothing is selected".into()),
+        },
         Act::Suspend if !p.ui.caps.suspend => {
             Err("there is no shell to come back from; q detaches".into())
         }
@@ -195,6 +200,13 @@ pub(super) fn allowed(act: Act, p: &Picture) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether there is no text that the key could show.
+fn nothing_to_read(act: Act, p: &Picture) -> bool {
+    let reads =
+        act == Act::Full || matches!(p.ui.screen, Screen::Shadow | Screen::Log | Screen::Help);
+    reads && clip::full(p).1.is_empty()
 }
 
 fn resume(p: &Picture) -> Result<(), String> {

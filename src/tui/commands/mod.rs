@@ -299,8 +299,11 @@ pub fn hints(p: &Picture) -> Hints {
         })
     };
     let (looks, acts) = offered(p);
+    // Whoever froze the picture must find the way out of it on every screen.
+    let thaw = p.ui.frozen.then_some(&Act::Freeze);
+    let others = looks.iter().filter(|act| Some(*act) != thaw);
     Hints {
-        looks: looks.iter().filter_map(hint).collect(),
+        looks: thaw.into_iter().chain(others).filter_map(hint).collect(),
         acts: acts.iter().filter_map(hint).collect(),
         off: acting(p).err(),
     }

@@ -408,7 +408,7 @@ pub static TABLE: &[Entry] = &[
         Act::Refresh,
         &["R"],
         "refresh",
-        "the picture is live; on Map and Diff R repairs",
+        "says how fresh the picture is; on Map and Diff R repairs",
     ),
     acts(
         "undo",
@@ -434,7 +434,7 @@ pub static TABLE: &[Entry] = &[
         &["M"],
         Class::Safe,
         "note",
-        "write a note into the timeline",
+        "write a note into the timeline; Enter keeps it",
     )
     .words(&["note", "marker"])
     .arg("TEXT"),
@@ -593,5 +593,8 @@ pub const ANSWERS: &[(&str, &str)] = &[
         "nothing to write: every fact is in the journal. The picture: export",
     ),
     ("u", "U takes my last act back"),
-    ("r", "the picture is live; Ctrl-l redraws"),
+    (
+        "r",
+        "the picture moves by itself unless f froze it; Ctrl-l redraws",
+    ),
 ];

@@ -4,9 +4,10 @@ use super::{Effect, Scene, asks, say};
 use crate::domain::command::{Command, Pace, Scope};
 use crate::domain::id::{AlertId, CommandId, TableId};
 use crate::domain::plan::Engine;
-use crate::domain::unit::{RowsPerSecond, short_count};
+use crate::domain::unit::{RowsPerSecond, counted, short_count};
 use crate::domain::words::Words;
 use crate::state::migration::Migration;
+use crate::state::pace;
 use crate::state::timeline::pause_words;
 use crate::tui::commands::{Act, lead_needed, my_repair, slip, would_resume};
 use crate::tui::dialog::{NoteEditor, RateDialog, RateOf};
@@ -48,8 +49,9 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
         Act::Shadow => {
             let queries = lists::shadow_queries(scene.live).len();
             let facts = vec![format!(
-                "now {}/s over {queries} queries",
-                scene.live.shadow_per_second
+                "now {}/s over {}",
+                scene.live.shadow_per_second,
+                counted(queries as u64, "read")
             )];
             let dialog = RateDialog::shadow(scene.live.shadow_per_second, facts);
             ui.popup = Some(Popup::Rate(dialog));
@@ -164,7 +166,7 @@ pub(super) fn ask_repair(ui: &mut Ui, scene: Scene, scope: Scope, effects: &mut 
         command,
         state.seq,
     )
-    .line(format!("{rows} rows are known to differ"))
+    .line(format!("{} known to differ", counted(rows, "row")))
     .line("they are landed again from the source; what is replaced is kept for U");
     ui.popup = Some(Popup::Ask(Box::new(prompt)));
     asks::dry_run(ui, effects);
@@ -304,10 +306,13 @@ fn alert_to_acknowledge(p: &Picture) -> Option<AlertId> {
 fn pace_facts(p: &Picture) -> Vec<String> {
     let state = p.live;
     let allowed = state.pace.map_or("auto".into(), |r| r.to_string());
-    let held = if state.sample.held_by.is_empty() {
-        "nothing holds it".to_string()
-    } else {
-        format!("held by {}", state.sample.held_by)
+    let held = match pace::held_by(state) {
+        _ if !pace::copies(state) && !state.paused() => {
+            "nothing is copied now: it holds for the next copy".to_string()
+        }
+        Some(held) => format!("held by {held}"),
+        None if state.paused() => "paused: it holds once the copy goes on".to_string(),
+        None => "nothing holds it".to_string(),
     };
     vec![
         format!(
@@ -338,9 +343,6 @@ pub(super) fn set_pace(
     let now = before.map_or(Pace::Auto, Pace::Limit);
     if pace == now {
         return Err("that is the pace already".into());
-    }
-    if pace == Pace::Limit(RowsPerSecond(0)) {
-        return Err("0 rows/s would stand still for ever; to stop: P".into());
     }
     ui.popup = None;
     if slower(before, pace) {
@@ -418,8 +420,8 @@ pub(super) fn set_shadow(ui: &mut Ui, scene: Scene, per_second: u32) {
     );
     prompt.lines = vec![
         format!(
-            "{before}/s → {per_second}/s over {} queries",
-            lists::shadow_queries(scene.live).len()
+            "{before}/s → {per_second}/s over {}",
+            counted(lists::shadow_queries(scene.live).len() as u64, "read")
         ),
         "each is run on both sides: real reads on the source".into(),
     ];

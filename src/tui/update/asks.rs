@@ -29,6 +29,7 @@ pub(super) fn wanted(ui: &mut Ui, scene: Scene, effects: &mut Vec<Effect>) {
     match ui.screen {
         Screen::Diff => {
             known(ui, scene, effects);
+            pin(ui, scene);
             rows(ui, scene, effects);
         }
         Screen::Map => {
@@ -54,10 +55,13 @@ fn ask(ui: &mut Ui, purpose: Purpose, query: Query, effects: &mut Vec<Effect>) -
 }
 
 fn known(ui: &mut Ui, scene: Scene, effects: &mut Vec<Effect>) {
-    let differ = scene.live.drift().confirmed;
     let first = matches!(ui.diff.known, Loaded::Idle);
-    let changed = ui.differ_asked != differ && ui.now.run - ui.known_asked_at >= EVERY;
-    if !first && !changed {
+    if !first && ui.now.run - ui.known_looked_at < EVERY {
+        return;
+    }
+    ui.known_looked_at = ui.now.run;
+    let verdicts = lists::verdicts(scene.live);
+    if !first && ui.verdicts_asked == verdicts {
         return;
     }
     let query = Query::Drifted {
@@ -65,12 +69,17 @@ fn known(ui: &mut Ui, scene: Scene, effects: &mut Vec<Effect>) {
         limit: KNOWN,
     };
     if ask(ui, Purpose::Known, query, effects) {
-        ui.differ_asked = differ;
-        ui.known_asked_at = ui.now.run;
-        ui.diff.known_at = scene.live.seq;
+        ui.verdicts_asked = verdicts;
         if first {
             ui.diff.known = Loaded::Asked;
         }
+    }
+}
+
+/// The row selected by being the first is chosen from now on: when it goes, no other one silently takes its place.
+fn pin(ui: &mut Ui, scene: Scene) {
+    if ui.diff.row.is_none() {
+        ui.diff.row = go::selected_row(ui, scene);
     }
 }
 
@@ -153,10 +162,12 @@ pub(super) fn answered(ui: &mut Ui, id: AskId, answer: Answer) {
     match (purpose, answer) {
         (Purpose::Known, Answer::Drifted(known)) => {
             // What is known may have changed in its values too.
-            go::reset_rows(&mut ui.diff);
-            if let Some(chunk) = ui.diff.wanted.take() {
-                let row = known.iter().find(|d| d.chunk == chunk);
-                ui.diff.row = row.map(|d| (d.chunk, d.key.clone())).or(ui.diff.row.take());
+            ui.diff.rows = Loaded::Idle;
+            ui.diff.known_tick = Some(ui.now.tick);
+            let wanted = ui.diff.wanted;
+            if let Some(row) = known.iter().find(|d| Some(d.chunk) == wanted) {
+                ui.diff.row = Some((row.chunk, row.key.clone()));
+                ui.diff.wanted = None;
             }
             ui.diff.known = Loaded::Have(known);
         }
@@ -195,7 +206,7 @@ pub(super) fn answered(ui: &mut Ui, id: AskId, answer: Answer) {
             say(
                 ui,
                 Tone::Plain,
-                "that key lies beyond what is copied so far",
+                "that key is not copied yet: it lies beyond the last copied chunk",
             );
         }
         (Purpose::Locate(_), Answer::Failed(fault)) => fault_said(ui, &fault),

@@ -95,8 +95,17 @@ pub(super) fn go(ui: &mut Ui, scene: Scene, go: Go) {
 pub(super) fn row(ui: &mut Ui, scene: Scene, by: i64) {
     let listed = lists::differing_of(scene.shown, ui);
     let at = lists::row_of(&listed, ui);
-    let to = moved(at, listed.len(), by).map(|i| (listed[i].chunk, listed[i].key.clone()));
-    ui.diff.row = to;
+    let to = match at {
+        Some(_) => moved(at, listed.len(), by),
+        // From a row that is gone to where the list begins.
+        None => moved(None, listed.len(), 0),
+    };
+    let to = to.map(|i| (listed[i].chunk, listed[i].key.clone()));
+    if to.is_some() {
+        ui.diff.row = to;
+        ui.diff.wanted = None;
+        ui.diff.column = 0;
+    }
 }
 
 /// The columns of the selected row's table as the Diff lists them: all, or those that differ.

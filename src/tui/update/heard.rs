@@ -5,7 +5,7 @@ use crate::domain::command::{Command, Reply};
 use crate::domain::event::Severity;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::id::{AlertId, CommandId, SessionId};
-use crate::domain::unit::Span;
+use crate::domain::unit::{Span, counted};
 use crate::tui::model::{Loaded, Notice, Overlay, Popup, Screen, Tone, Ui};
 use crate::tui::scope;
 use crate::tui::view::words;
@@ -58,7 +58,8 @@ pub(super) fn attached(ui: &mut Ui, scene: Scene, me: SessionId, observer: bool)
             "attached again".to_string()
         } else {
             format!(
-                "attached again; {unknown} commands had no answer: the Timeline shows what was done"
+                "attached again; {} had no answer: the Timeline shows what was done",
+                counted(unknown as u64, "command")
             )
         };
         say(ui, Tone::Good, text);

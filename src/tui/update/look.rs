@@ -8,7 +8,7 @@ use crate::state::timeline::{Mark, table_name};
 use crate::tui::clip;
 use crate::tui::commands::{Act, Go};
 use crate::tui::lists;
-use crate::tui::model::{Loaded, Popup, Screen, Tone, Ui};
+use crate::tui::model::{Link, Loaded, Picture, Popup, Screen, Tone, Ui};
 use crate::tui::palette::Palette;
 use crate::tui::scope;
 use crate::tui::widget::input::Input;
@@ -116,11 +116,14 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
             say(ui, Tone::Plain, text);
         }
         Act::Redraw => effects.push(Effect::Redraw),
-        Act::Refresh => say(
-            ui,
-            Tone::Plain,
-            "the picture is live; Ctrl-l redraws. On Map and Diff, R repairs the selection",
-        ),
+        Act::Refresh => {
+            let text = freshness(&scene.picture(ui));
+            say(
+                ui,
+                Tone::Plain,
+                format!("{text}. On Map and Diff, R repairs the selection"),
+            );
+        }
         Act::Suspend => effects.push(Effect::Suspend),
         Act::Quit => quit(ui, effects),
         Act::Play | Act::Speed | Act::Live | Act::MinuteBack | Act::MinuteOn => {
@@ -142,6 +145,20 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
         ),
         // Acting commands go to `act`.
         _ => {}
+    }
+}
+
+/// Why there is nothing to refresh, or how to.
+pub(super) fn freshness(p: &Picture) -> String {
+    let freeze = p.ui.keymap.key_of(Act::Freeze);
+    match p.link {
+        Link::Replay { .. } => "this is the past; it stands still".into(),
+        Link::Lost { .. } => "the link is lost; this console tries again by itself".into(),
+        Link::Live { .. } if p.ui.frozen => {
+            format!("the picture stands still; {freeze} lets it move again")
+        }
+        Link::Live { age } if p.stale() => format!("nothing was heard for {age}"),
+        Link::Live { .. } => "the picture is live; Ctrl-l redraws".into(),
     }
 }
 
@@ -183,16 +200,17 @@ pub(super) fn show(ui: &mut Ui, scene: Scene, screen: Screen) {
         }
     }
     switch(ui, screen);
-    if screen == Screen::Shadow && lists::shadow_queries(scene.shown).is_empty() {
-        say(
-            ui,
-            Tone::Plain,
-            "nothing to compare: write a [[shadow]] section with name and sql in tidegate.toml",
-        );
+    if screen == Screen::Diff && go::selected_row(ui, scene).is_none() && ui.diff.wanted.is_none() {
+        // Chosen the last time, and gone since.
+        ui.diff.row = None;
     }
 }
 
 fn switch(ui: &mut Ui, screen: Screen) {
+    // An answer to a key there says nothing about this screen; what the engine answered stays for its time.
+    if ui.notice_here {
+        ui.notice = None;
+    }
     ui.screen = screen;
     ui.pane = 0;
     ui.help = 0;
@@ -281,6 +299,7 @@ fn open_alert(ui: &mut Ui, scene: Scene) {
         Subject::Drift(table) => {
             ui.diff.table = Some(*table);
             ui.diff.row = None;
+            ui.diff.wanted = None;
             show(ui, scene, Screen::Diff);
         }
         Subject::Shadow(name) => {
@@ -324,7 +343,7 @@ fn open_cell(ui: &mut Ui, scene: Scene) {
     let known = ui.diff.known.get();
     let row = known.and_then(|all| all.iter().find(|d| d.chunk == chunk));
     ui.diff.row = row.map(|d| (d.chunk, d.key.clone()));
-    ui.diff.wanted = Some(chunk);
+    ui.diff.wanted = ui.diff.row.is_none().then_some(chunk);
     show(ui, scene, Screen::Diff);
 }
 
@@ -385,8 +404,13 @@ pub(super) fn filter(ui: &mut Ui, text: &str) {
         ui.filter.insert(ui.screen, text.to_string());
     }
     ui.help = 0;
-    if ui.screen == Screen::Diff && !matches!(ui.diff.rows, Loaded::Asked) {
-        go::reset_rows(&mut ui.diff);
+    if ui.screen == Screen::Diff {
+        // The first of what is found is selected.
+        ui.diff.row = None;
+        ui.diff.wanted = None;
+        if !matches!(ui.diff.rows, Loaded::Asked) {
+            go::reset_rows(&mut ui.diff);
+        }
     }
 }
 

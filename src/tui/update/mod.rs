@@ -162,7 +162,9 @@ pub fn update(ui: &mut Ui, scene: Scene, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(event) => {
             if let Some(key) = Chord::of(&event) {
+                let before = ui.notice.clone();
                 press(ui, scene, key, &mut effects);
+                ui.notice_here |= ui.notice != before;
             }
         }
         Msg::Paste(text) => popup::paste(ui, &text),
@@ -217,7 +219,7 @@ fn press(ui: &mut Ui, scene: Scene, key: Chord, effects: &mut Vec<Effect>) {
             let keys = super::keymap::text(&pressed);
             let text = match keys.as_str() {
                 "u" => "U takes your last act back".to_string(),
-                "r" => "the picture is live; Ctrl-l redraws".to_string(),
+                "r" => look::freshness(&scene.picture(ui)),
                 _ => format!("{keys} means nothing here; ? lists the keys"),
             };
             say(ui, Tone::Faint, text);
@@ -288,4 +290,5 @@ fn keep(ui: &mut Ui, notice: Notice) {
         ui.said.push_back(notice.clone());
     }
     ui.notice = Some(notice);
+    ui.notice_here = false;
 }

@@ -3,7 +3,6 @@
 use super::{Effect, Form, Scene, act, go, look, run, say};
 use crate::domain::command::{Command, Pace};
 use crate::domain::id::TableId;
-use crate::domain::unit::RowsPerSecond;
 use crate::tui::clip;
 use crate::tui::commands::{ANSWERS, Act, Entry, TABLE};
 use crate::tui::dialog::rate;
@@ -53,7 +52,7 @@ fn with_rest(
             say(ui, Tone::Plain, format!("pace {pace}"));
         }
         (Act::Pace, text) if !text.is_empty() => {
-            let done = pace(text, scene.live.best_rate)
+            let done = Pace::read(text, scene.live.best_rate)
                 .and_then(|pace| act::set_pace(ui, scene, pace, effects));
             if let Err(why) = done {
                 say(ui, Tone::Bad, format!("pace: {why}"));
@@ -108,29 +107,6 @@ fn foreign(ui: &mut Ui, scene: Scene, word: &str, rest: &str) {
     let near = matching(word).first().and_then(|e| e.words.first());
     let near = near.map_or(String::new(), |w| format!("; did you mean {w}?"));
     say(ui, Tone::Bad, format!("{word} is no command{near}"));
-}
-
-/// Reads a pace: `84k`, `60%` of the best speed seen, `auto`.
-pub fn pace(text: &str, best: RowsPerSecond) -> Result<Pace, String> {
-    let wrong = || format!("\"{text}\" is no pace: 84k, 60% (of the best seen) or auto");
-    if text == "auto" {
-        return Ok(Pace::Auto);
-    }
-    if let Some(part) = text.strip_suffix('%') {
-        let part: f64 = part.trim().parse().map_err(|_| wrong())?;
-        if !(part > 0.0 && part <= 1_000.0) {
-            return Err(wrong());
-        }
-        if best.0 == 0 {
-            return Err("no speed has been seen yet: give rows a second".into());
-        }
-        let rows = (best.0 as f64 * part / 100.0).round() as u64;
-        return Ok(Pace::Limit(RowsPerSecond(rows.max(1))));
-    }
-    let text = text.trim_end_matches("/s").trim_end_matches("rows").trim();
-    rate(text)
-        .map(|r| Pace::Limit(RowsPerSecond(r)))
-        .ok_or_else(wrong)
 }
 
 /// Finds a table by its name, or by an unambiguous part of it.

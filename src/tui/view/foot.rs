@@ -83,8 +83,9 @@ fn said(s: &Scene, width: usize) -> Line<'static> {
         Link::Lost { tries, retry, .. } => (
             Role::Bad,
             format!(
-                "LINK LOST: the engine {}; tried {tries} times, again in {retry}",
-                words::without_us(s.live)
+                "LINK LOST: the engine {}; tried {}, again in {retry}",
+                words::without_us(s.live),
+                words::count(tries.into(), "time")
             ),
         ),
         Link::Replay { live: true, .. } => (
@@ -134,6 +135,8 @@ fn hints(s: &Scene, width: usize) -> Line<'static> {
         let acts = hints.acts.iter().filter(|h| !brake(h)).count();
         // Leaving stands last among what looks, and goes last.
         let look = hints.looks.len().checked_sub(2);
+        // While the picture is frozen the first of them lets it move again, and stays.
+        let look = look.filter(|i| !s.ui.frozen || *i > 0);
         match (look, spare) {
             (Some(i), _) if i > 1 || acts < 2 => drop(hints.looks.remove(i)),
             (_, Some(i)) => drop(hints.acts.remove(i)),

@@ -58,7 +58,7 @@ pub fn phase(p: &Scene) -> (Role, String) {
     let running = state.engine.as_ref().is_some_and(|e| e.running);
     let name = match state.phase {
         Phase::Copy => format!("{caps} {}", copied()),
-        Phase::Synced => format!("{caps} {}", p.now.since(state.phase_since)),
+        Phase::Synced if running => format!("{caps} {}", p.now.since(state.phase_since)),
         _ => caps,
     };
     if state.over() {
@@ -194,6 +194,9 @@ fn trend(state: &Migration) -> Option<std::cmp::Ordering> {
 fn lag(p: &Scene) -> Part {
     if p.state.over() {
         return Part::new(4, one(Role::Muted, "lag ended"));
+    }
+    if p.state.engine.is_some() && !p.engine_runs() {
+        return Part::new(4, one(Role::Warn, "lag not measured")).or(one(Role::Warn, "lag ?"));
     }
     let limit = p.state.max_lag();
     let lag = p.state.sample.lag;
@@ -455,10 +458,11 @@ fn way(p: &Scene, width: usize) -> Line<'static> {
                     row.muted(format!("{} {}", glyphs.todo, phase.label()))
                 }
                 std::cmp::Ordering::Equal => {
-                    let mark = if state.paused() {
-                        glyphs.paused
-                    } else {
-                        glyphs.active
+                    let parked = state.engine.is_some() && !p.engine_runs();
+                    let mark = match (parked, state.paused()) {
+                        (true, _) => glyphs.todo,
+                        (false, true) => glyphs.paused,
+                        (false, false) => glyphs.active,
                     };
                     let part = if *phase == Phase::Copy {
                         format!(" {}%", words::percent_fine(state.copied()))

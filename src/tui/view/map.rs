@@ -5,7 +5,7 @@ use super::words;
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::unit::{Rows, Span, short_count};
 use crate::state::table::TableState;
-use crate::state::timeline::table_name;
+use crate::state::timeline::table_label;
 use crate::tui::grid::{self, AXIS, GUTTER, Grid};
 use crate::tui::lists;
 use crate::tui::model::ColourBy;
@@ -52,7 +52,7 @@ pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
 
 fn title(s: &Scene, width: usize, id: TableId, table: &TableState, grid: &Grid) -> Line<'static> {
     let glyphs = s.theme.glyphs;
-    let name = text::escape(&table_name(id, s.state)).into_owned();
+    let name = text::escape(&table_label(id, s.state)).into_owned();
     let mut row = Row::new(s.theme, width).gap(1).put(Role::Title, name);
     for (first, count) in &s.ui.map.zoom {
         let last = first.saturating_add(*count).saturating_sub(1);
@@ -349,7 +349,7 @@ fn progress(s: &Scene, width: usize, sum: &Stretch) -> Line<'static> {
         row.put(
             Role::Differs,
             format!(
-                "  {} {} differ in {chunks}",
+                "  {} differ {} in {chunks}",
                 s.theme.glyphs.drift,
                 words::count(sum.differ, "row")
             ),

@@ -1,9 +1,11 @@
 //! What a frame needs more than once and is worth finding out once.
 
 use crate::domain::id::TableId;
+use crate::domain::sample::Sample;
 use crate::domain::unit::Span;
 use crate::tui::model::Picture;
 use std::ops::Deref;
+use std::sync::LazyLock;
 
 /// The picture with what was found out about it.
 pub struct Scene<'a> {
@@ -36,6 +38,20 @@ impl<'a> Scene<'a> {
     /// Whether anything was measured yet: before that, a zero in the sample says nothing.
     pub fn measured(&self) -> bool {
         self.state.sample_tick.0 > 0
+    }
+
+    /// Whether what was measured last still holds: nobody measures what has ended or is parked.
+    pub fn measures(&self) -> bool {
+        self.measured() && self.engine_runs() && !self.state.over()
+    }
+
+    /// What is measured now; where nobody measures, nothing is known.
+    pub fn figures(&self) -> &Sample {
+        static UNKNOWN: LazyLock<Sample> = LazyLock::new(Sample::default);
+        match self.measures() {
+            true => &self.picture.state.sample,
+            false => &UNKNOWN,
+        }
     }
 
     /// Whether an engine runs it.

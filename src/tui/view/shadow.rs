@@ -16,7 +16,7 @@ use ratatui::text::Line;
 const EXAMPLE: [&str; 6] = [
     "[[shadow]]",
     "name = \"orders of a customer\"",
-    "sql = \"select id, status, total from orders where customer_id = ?1 order by id\"",
+    "sql = \"select id, total from orders where customer_id = ?1 order by id\"",
     "params = \"select id from customers order by random() limit 50\"",
     "ordered = true",
     "",
@@ -49,18 +49,23 @@ pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
 
 fn not_configured(s: &Scene, width: usize) -> Vec<Line<'static>> {
     let mut lines = vec![heading(s.theme, width, "Shadow compare", "")];
-    let say = |words: &str| Row::new(s.theme, width).gap(1).text(words).line();
-    lines.push(say(
+    let say = |words: &str| {
+        text::wrap(words, width.saturating_sub(2))
+            .into_iter()
+            .map(|line| Row::new(s.theme, width).gap(1).text(line).line())
+            .collect::<Vec<_>>()
+    };
+    lines.extend(say(
         "No read is compared: the plan has no [[shadow]] query.",
     ));
-    lines.push(say(
+    lines.extend(say(
         "Write this into tidegate.toml, with a read of your own, and start the engine again:",
     ));
     lines.push(Line::default());
     for line in EXAMPLE {
         lines.push(Row::new(s.theme, width).gap(3).put(Role::Info, line).line());
     }
-    lines.push(say(
+    lines.extend(say(
         "It runs on both sides a few times a second; nobody's traffic is touched.",
     ));
     lines

@@ -44,8 +44,12 @@ pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
         .put(Role::Key, "?")
         .text(" help  ")
         .put(Role::Key, "q")
-        .text(" detach")
-        .end(Role::Muted, "80x24 shows all");
+        .text(" detach");
+    let keys = match s.ui.frozen {
+        true => keys.put(Role::Key, "  f").text(" unfreeze"),
+        false => keys,
+    };
+    let keys = keys.end(Role::Muted, "80x24 shows all");
     let last = area.height.saturating_sub(1);
     if area.height >= 5 {
         lines.truncate(usize::from(last));
@@ -124,7 +128,10 @@ fn third(s: &Scene, width: usize) -> Line<'static> {
             2,
             vec![
                 (Role::Muted, "lag ".into()),
-                (Role::Text, words::span(s.state.sample.lag)),
+                (
+                    Role::Text,
+                    words::span(s.state.sample.lag.filter(|_| s.measures())),
+                ),
             ],
         ),
         Part::new(1, vec![(Role::Muted, is.into()), (Role::Text, equal)]).or(vec![]),

@@ -69,9 +69,12 @@ pub fn without_us(state: &Migration) -> &'static str {
     }
 }
 
-/// One or several of a thing: `1 row`, `3 rows`.
+/// One or several of a thing, short above 99,999 like rows are: `1 row`, `3 rows`, `636M rows`.
 pub fn count(n: u64, one: &str) -> String {
-    counted(n, one)
+    match n {
+        0..100_000 => counted(n, one),
+        _ => format!("{} {one}s", short_count(n)),
+    }
 }
 
 /// A speed: `9.7k rows/s`.

@@ -175,7 +175,10 @@ pub fn columns(
         });
     }
     if cut {
-        let words = format!("{} more columns, ", shown.len() - room.max(1));
+        let words = format!(
+            "{} more, ",
+            words::count((shown.len() - room.max(1)) as u64, "column")
+        );
         let row = Row::new(s.theme, width)
             .gap(4)
             .muted(words)
@@ -183,7 +186,7 @@ pub fn columns(
         lines.push(row.muted(" then down").line());
     }
     if hidden > 0 {
-        let words = format!("{hidden} equal columns hidden, ");
+        let words = format!("{} hidden, ", words::count(hidden as u64, "equal column"));
         lines.push(
             Row::new(s.theme, width)
                 .gap(4)

@@ -7,7 +7,7 @@ use super::scene::Scene;
 use super::words;
 use crate::domain::command::Drifted;
 use crate::domain::unit::Rows;
-use crate::state::timeline::table_name;
+use crate::state::timeline::table_label;
 use crate::tui::lists;
 use crate::tui::model::Loaded;
 use crate::tui::theme::Role;
@@ -16,6 +16,9 @@ use crate::tui::widget::text;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+
+/// Fewest cells of a table's name in the list.
+const NAME: usize = 5;
 
 /// Draws the screen.
 pub fn draw(s: &Scene, area: Rect, buf: &mut Buffer) {
@@ -86,6 +89,16 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
         ));
         return lines;
     }
+    if s.ui.replay.is_some() && drift.confirmed > 0 {
+        let rows = words::count(drift.confirmed, "row");
+        lines.extend(whole(
+            Role::Warn,
+            &format!(
+                "{rows} known to differ then; keys and values are not recorded, the Map shows in which chunks."
+            ),
+        ));
+        return lines;
+    }
     if drift.confirmed > 0 {
         let n = words::count(drift.confirmed, "row");
         match &s.ui.diff.known {
@@ -93,18 +106,18 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
                 lines.extend(whole(
                     Role::Bad,
                     &format!(
-                        "{n} differ, but which can't be read now: {}",
+                        "{n} known to differ, but which can't be read now: {}",
                         text::escape(&fault.to_string())
                     ),
                 ));
             }
             Loaded::Have(_) => lines.extend(whole(
                 Role::Warn,
-                &format!("{n} differ; they were repaired or changed since this list was made"),
+                &format!("{n} known to differ; repaired or changed since this list was made"),
             )),
             _ => lines.extend(whole(
                 Role::Warn,
-                &format!("{n} differ; asking the engine which…"),
+                &format!("{n} known to differ; asking the engine which…"),
             )),
         }
         return lines;
@@ -134,7 +147,10 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
     if drift.uncovered.0 > 0 {
         lines.extend(whole(
             Role::Pending,
-            &format!("{} rows are not compared yet", words::rows(drift.uncovered)),
+            &format!(
+                "{} not compared yet",
+                words::count(drift.uncovered.0, "row")
+            ),
         ));
     }
     if drift.in_flight > 0 {
@@ -151,11 +167,11 @@ fn empty(s: &Scene, width: usize) -> Vec<Line<'static>> {
 
 /// The list of differing rows, by table.
 fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line<'static>> {
-    let selected = lists::selected_row(s).unwrap_or(0);
+    let selected = lists::selected_row(s);
     let total = s.state.drift().confirmed;
     let shown = listed.len() as u64;
     let title = if shown < total {
-        format!("Differ: {} of {} rows", Rows(shown), Rows(total))
+        format!("Differ: {} of {}", Rows(shown), words::count(total, "row"))
     } else {
         format!("Differ: {}", words::count(shown, "row"))
     };
@@ -167,25 +183,29 @@ fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line
     };
     let mut lines = vec![heading(s.theme, width, &title, &end)];
     let room = height.saturating_sub(1);
-    let name = listed
-        .iter()
-        .map(|d| text::width(&table_name(d.chunk.table, s.state)))
-        .max()
-        .unwrap_or(5)
-        .clamp(5, 16);
-    for i in lists::window(selected, listed.len(), room) {
+    // The chunk stands in the heading of the row as well.
+    let chunk_room = if width >= 60 { 9 } else { 0 };
+    let both = width.saturating_sub(2 + 1 + 9 + chunk_room + 7);
+    let widest = |of: &dyn Fn(&Drifted) -> String| {
+        let cells = listed.iter().map(|d| text::width(&of(d)));
+        cells.max().unwrap_or(0)
+    };
+    let label = |d: &Drifted| text::escape(&table_label(d.chunk.table, s.state)).into_owned();
+    // Rows are told apart by their keys: those are whole before the table's name is.
+    let keys = widest(&|d| cells::key_text(s, d)) + 1;
+    let most = both.saturating_sub(keys).max(NAME).min(both);
+    let name = widest(&label).clamp(NAME, 40).min(most);
+    let key_room = both - name;
+    for i in lists::window(selected.unwrap_or(0), listed.len(), room) {
         let d = listed[i];
-        let chosen = i == selected;
+        let chosen = Some(i) == selected;
         let mark = if chosen { s.theme.glyphs.cursor } else { " " };
-        // The chunk stands in the heading of the row as well.
-        let chunk_room = if width >= 60 { 9 } else { 0 };
-        let key_room = width.saturating_sub(2 + name + 1 + 9 + chunk_room + 7);
         let row = Row::new(s.theme, width)
             .put(Role::Title, mark)
             .gap(1)
             .left(
                 Role::Text,
-                text::escape(&table_name(d.chunk.table, s.state)),
+                text::clip_middle(&label(d), name, s.theme.glyphs.more),
                 name,
             )
             .gap(1)
@@ -194,7 +214,7 @@ fn list(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line
             .gap(1)
             .left(Role::Text, d.class.label(), 7)
             .right(Role::Muted, format!("#{}", d.chunk.no), chunk_room)
-            .right(Role::Muted, d.age.to_string(), 7);
+            .right(Role::Muted, lists::known_for(s, d).to_string(), 7);
         lines.push(if chosen {
             row.selected(s.ui.pane == 0)
         } else {

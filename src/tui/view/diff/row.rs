@@ -3,7 +3,8 @@
 use super::cells::{columns, key_text};
 use crate::domain::command::Drifted;
 use crate::domain::verdict::{DriftClass, RowDiff};
-use crate::state::timeline::{Line as Fact, Mark, table_name};
+use crate::state::timeline::{Line as Fact, Mark, table_label, table_name};
+use crate::tui::commands::{Act, Go};
 use crate::tui::lists;
 use crate::tui::model::Loaded;
 use crate::tui::theme::Role;
@@ -16,12 +17,23 @@ use ratatui::text::Line;
 /// The selected row column by column.
 pub fn row(s: &Scene, width: usize, height: usize, listed: &[&Drifted]) -> Vec<Line<'static>> {
     let Some(at) = lists::selected_row(s) else {
-        return Vec::new();
+        return vec![
+            heading(s.theme, width, "No row selected", ""),
+            Row::new(s.theme, width)
+                .gap(1)
+                .muted(match s.ui.diff.wanted {
+                    Some(_) => "the chunk's rows are not listed yet; ",
+                    None => "the row chosen before is no longer listed; ",
+                })
+                .put(Role::Key, s.ui.keymap.key_of(Act::Move(Go::Down)))
+                .muted(" chooses another")
+                .line(),
+        ];
     };
     let Some(d) = listed.get(at) else {
         return Vec::new();
     };
-    let name = text::escape(&table_name(d.chunk.table, s.state)).into_owned();
+    let name = text::escape(&table_label(d.chunk.table, s.state)).into_owned();
     let title = format!(
         "{name} chunk {} {} {}",
         d.chunk.no,
@@ -91,12 +103,12 @@ fn verdict(s: &Scene, width: usize, d: &Drifted, row: &RowDiff) -> Vec<Line<'sta
     let facts = facts(s, d);
     let position = facts
         .iter()
-        .find(|f| f.mark == Mark::Alert)
+        .find(|f| f.mark == Mark::Alert && !f.text.starts_with("repair "))
         .and_then(|f| f.text.rsplit_once(" at "));
     let at = position.map_or_else(String::new, |(_, at)| format!(" at {at}"));
     let found = format!(
         "{what}{at}: no change to this key between both reads; known for {}",
-        d.age
+        lists::known_for(s, d)
     );
     for line in text::wrap(&found, width.saturating_sub(4)) {
         let first = lines.len() == 1;
@@ -127,14 +139,19 @@ fn verdict(s: &Scene, width: usize, d: &Drifted, row: &RowDiff) -> Vec<Line<'sta
 fn facts<'a>(s: &Scene<'a>, d: &Drifted) -> Vec<&'a Fact> {
     let name = table_name(d.chunk.table, s.state);
     let chunk = format!("{name} chunk {}:", d.chunk.no);
-    let repair = format!(" of {name}:");
+    let repairs = s.state.repairs.iter();
+    let repairs: Vec<String> = repairs
+        .filter(|(_, repair)| repair.chunks.contains(&d.chunk))
+        .map(|(id, _)| format!("repair {id} "))
+        .collect();
+    let of_repair = |text: &str| repairs.iter().any(|begins| text.starts_with(begins));
     s.state
         .timeline
         .iter()
         .rev()
         .filter(|f| match f.mark {
-            Mark::Alert => f.text.starts_with(&chunk),
-            Mark::Repair => f.text.contains(&repair),
+            Mark::Alert => f.text.starts_with(&chunk) || of_repair(&f.text),
+            Mark::Repair => of_repair(&f.text),
             _ => false,
         })
         .collect()

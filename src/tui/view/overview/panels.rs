@@ -75,7 +75,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
             differ = differ.gap(2).put(role, spark::spark(&points, 8, glyphs));
         }
     }
-    let in_flight = if s.measured() {
+    let in_flight = if s.measures() {
         words::count(drift.in_flight, "row")
     } else {
         words::UNKNOWN.into()
@@ -87,7 +87,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
     };
     // Rounded up: what is left is not called nothing.
     let (not_yet, part) = if known {
-        let rows = format!("{} rows", words::rows(drift.uncovered));
+        let rows = words::count(drift.uncovered.0, "row");
         (rows, format!(" ({}%)", (part * 100.0).ceil()))
     } else {
         (words::UNKNOWN.to_string(), String::new())
@@ -111,7 +111,7 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
             .put(role, part)
             .line(),
     ];
-    if wide && s.measured() && !state.over() {
+    if wide && s.measures() {
         let rate = if state.all_stopped() {
             "stopped: no compare runs".to_string()
         } else {
@@ -130,11 +130,11 @@ pub fn compared(s: &Scene, width: usize) -> Panel {
 /// What comes in, what is applied, what waits, and how long one may stop.
 pub fn stream(s: &Scene, width: usize) -> Panel {
     let sample = &s.state.sample;
-    if s.state.over() || !s.measured() {
-        let words = if s.state.over() {
-            "ended"
-        } else {
-            "not measured yet"
+    if !s.measures() {
+        let words = match (s.state.over(), s.measured()) {
+            (true, _) => "ended",
+            (false, true) => "parked: nobody measures it",
+            (false, false) => "not measured yet",
         };
         let row = Row::new(s.theme, width).gap(1).muted(words).line();
         return panel("Stream", vec![row]);
@@ -217,10 +217,10 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     if s.state.over() {
         return panel("Source", left_behind(s, width, Side::Source));
     }
-    let (sample, about) = (&s.state.sample, about(s));
+    let (sample, about) = (s.figures(), about(s));
     let limit = s.state.span_limit(OUR_LOCK);
     let strained = matches!((sample.source_lock, limit), (Some(lock), Some(limit)) if lock > limit);
-    let state = match (s.measured(), strained) {
+    let state = match (s.measures(), strained) {
         (false, _) => words::UNKNOWN,
         (true, _) if sample.lag.is_none() => "gives no answer",
         (true, true) => "strained by us",
@@ -229,7 +229,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     let role = if strained { Role::Warn } else { Role::Text };
     let locks = match sample.source_lock {
         Some(lock) => lock.to_string(),
-        None if s.measured() => about.unlocked.to_string(),
+        None if s.measures() => about.unlocked.to_string(),
         None => words::UNKNOWN.to_string(),
     };
     let of = match (sample.source_lock, limit) {
@@ -241,7 +241,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
         .muted(about.log)
         .gap(1)
         .text(match (sample.log_rows, sample.log_bytes) {
-            (Some(rows), _) => format!("{} rows", words::rows(rows)),
+            (Some(rows), _) => words::count(rows.0, "row"),
             (None, Some(bytes)) => bytes.to_string(),
             (None, None) => words::UNKNOWN.into(),
         });
@@ -271,7 +271,7 @@ pub fn target(s: &Scene, width: usize) -> Panel {
         return panel("Target", left_behind(s, width, Side::Target));
     }
     let state = s.state;
-    let sample = &state.sample;
+    let sample = s.figures();
     let missing: Vec<_> = sample
         .guards_missing
         .iter()
@@ -279,7 +279,7 @@ pub fn target(s: &Scene, width: usize) -> Panel {
         .collect();
     let title = if state.phase < Phase::Copy {
         "Target not made yet".to_string()
-    } else if !s.measured() {
+    } else if !s.measures() {
         "Target guards not measured".to_string()
     } else if missing.is_empty() {
         "Target dark, guarded".to_string()

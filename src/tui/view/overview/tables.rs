@@ -5,6 +5,7 @@ use crate::domain::table::{Mode, Table};
 use crate::domain::unit::{Rows, Span};
 use crate::state::pace;
 use crate::state::table::TableState;
+use crate::state::timeline::table_label;
 use crate::tui::lists;
 use crate::tui::theme::Role;
 use crate::tui::view::scene::Scene;
@@ -13,6 +14,9 @@ use crate::tui::widget::bar::bar;
 use crate::tui::widget::row::{Row, heading};
 use crate::tui::widget::text;
 use ratatui::text::Line;
+
+/// Fewest cells of a bar that still tell something.
+const BAR: usize = 6;
 
 /// Widths of the columns.
 struct Columns {
@@ -39,7 +43,8 @@ impl Columns {
         let room = width.saturating_sub(
             2 + fixed.rows + fixed.part + fixed.doing + fixed.left + fixed.differ + 4,
         );
-        let name = longest.clamp(5, 24).min(room * 2 / 5);
+        // A name that can't be read is worse than a short bar: the bar gives way first.
+        let name = longest.clamp(5, 40).min(room.saturating_sub(BAR));
         Self {
             name,
             bar: (room - name).min(60),
@@ -57,8 +62,7 @@ pub fn tables(s: &Scene, width: usize, height: usize) -> Vec<Line<'static>> {
     let plan = s.state.plan.as_ref();
     let longest = ids
         .iter()
-        .filter_map(|id| plan?.table(*id))
-        .map(|t| text::width(&text::escape(&t.source)))
+        .map(|id| text::width(&text::escape(&table_label(*id, s.state))))
         .max()
         .unwrap_or(8);
     let columns = Columns::of(width, longest);
@@ -208,7 +212,8 @@ fn line(
     let glyphs = s.theme.glyphs;
     let focused = selected && s.ui.pane == 0;
     let cursor = if selected { glyphs.cursor } else { " " };
-    let name = text::escape(&table.source).into_owned();
+    let name = text::escape(&table_label(id, s.state)).into_owned();
+    let name = text::clip_middle(&name, columns.name, glyphs.more);
     let row = Row::new(s.theme, width)
         .put(Role::Title, cursor)
         .gap(1)
@@ -319,7 +324,8 @@ fn time_left(s: &Scene, state: &TableState) -> String {
     if state.complete {
         return "0".into();
     }
-    let rate = pace::recent_rate(s.state).0;
+    let most = s.state.pace.map_or(u64::MAX, |pace| pace.0);
+    let rate = pace::recent_rate(s.state).0.min(most);
     let moving = !s.state.paused() && s.engine_runs() && !s.state.over();
     if !moving || rate == 0 || (state.estimate.0 == 0) {
         return words::UNKNOWN.into();

@@ -165,10 +165,9 @@ fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
                 Some(limit) => format!("{} rows/s of {limit} allowed", sample.copy_rate),
                 None => format!("{} rows/s, no limit set", sample.copy_rate),
             };
-            let (role, held) = if sample.held_by.is_empty() {
-                (Role::Muted, "nothing".to_string())
-            } else {
-                (Role::Warn, text::escape(&sample.held_by).into_owned())
+            let (role, held) = match pace::held_by(state) {
+                Some(held) => (Role::Warn, text::escape(held).into_owned()),
+                None => (Role::Muted, "nothing".to_string()),
             };
             let row = label(s, width, "moving").text(allowed);
             let joint = format!(" {} held by ", s.theme.glyphs.dot);
@@ -197,7 +196,7 @@ fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
                 width,
                 "comparing",
                 Role::Text,
-                &format!("{rate}, {} rows left", words::rows(left)),
+                &format!("{rate}, {} left", words::count(left.0, "row")),
             ));
             if !state.made.iter().any(|(_, what)| what == FINISH_MADE) {
                 lines.extend(folded(
@@ -221,22 +220,18 @@ fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
         Phase::Synced => {
             let drift = state.drift();
             let why = if drift.confirmed > 0 {
-                format!(
-                    "{} differ: 3 shows them, R repairs",
-                    words::count(drift.confirmed, "row")
-                )
+                let rows = words::count(drift.confirmed, "row");
+                format!("({rows}): 3 shows which, R repairs")
             } else {
-                format!(
-                    "{} rows wait to be compared again",
-                    words::rows(drift.uncovered)
-                )
+                let rows = words::count(drift.uncovered.0, "row");
+                format!("yet: {rows} to be compared again")
             };
             lines.extend(folded(
                 s,
                 width,
                 "in step",
                 Role::Warn,
-                &format!("but not shown equal: {why}"),
+                &format!("but not shown equal {why}"),
             ));
         }
         Phase::InDoubt => lines.extend(folded(
