@@ -3,7 +3,7 @@
 use crate::support::app::{App, Rough};
 use crate::support::{World, assert_equal, facts};
 use std::time::Duration;
-use tidegate::domain::command::Command;
+use tidegate::domain::command::{Answer, Command, Query};
 use tidegate::domain::event::{Body, Fact, Phase};
 use tidegate::engine::Exit;
 
@@ -120,4 +120,31 @@ async fn a_writer_at_full_speed_with_pauses_and_restarts_ends_equal() {
     running.park().await;
     assert_equal(&world);
     facts::assert_whole(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_pace_is_what_holds_and_a_key_beyond_the_copy_is_in_no_chunk() {
+    let mut world = World::shop(20_000);
+    world.set.pace = Some(500);
+    let running = world.start().await;
+    let state = running
+        .until("held by the pace", |s| {
+            let held = s.sample.held_by.contains("the pace that was set");
+            held && s.live_tables().any(|(_, _, t)| t.chunks.len() > 1)
+        })
+        .await;
+    running.order(Command::Pause).await;
+    let table = state
+        .live_tables()
+        .find(|(_, _, t)| t.chunks.len() > 1 && !t.complete)
+        .map(|(id, _, _)| id)
+        .unwrap();
+    for (key, found) in [("1", true), ("999999999", false)] {
+        let key = key.to_string();
+        match running.query(Query::Locate { table, key }).await {
+            Answer::Located(chunk) => assert_eq!(chunk.is_some(), found, "{chunk:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    running.park().await;
 }

@@ -4,7 +4,7 @@ use crate::desk::Desk;
 use crate::story::{self, Story, ana};
 use ratatui::layout::Size;
 use tidegate::domain::command::Command;
-use tidegate::domain::event::Fact;
+use tidegate::domain::event::{Fact, PauseReason};
 use tidegate::domain::plan::Environment;
 use tidegate::domain::unit::Span;
 use tidegate::tui::model::Screen;
@@ -96,6 +96,13 @@ fn nothing_holds_a_copy_that_does_not_run() {
     let frame = desk.frame();
     assert!(!frame.contains("held by"), "{frame}");
     assert!(frame.contains("it holds for the next copy"), "{frame}");
+    desk.press("<Esc>");
+    desk.story.fact(Fact::Paused {
+        reason: PauseReason::Operator,
+        by: ana(),
+    });
+    desk.press("T");
+    assert!(desk.frame().contains("it holds for the next copy"));
     desk.press("<Esc>:sup<Enter>");
     assert!(!desk.frame().contains("held by"), "{}", desk.frame());
 }

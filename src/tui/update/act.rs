@@ -2,6 +2,7 @@
 
 use super::{Effect, Scene, asks, say};
 use crate::domain::command::{Command, Pace, Scope};
+use crate::domain::event::Phase;
 use crate::domain::id::{AlertId, CommandId, TableId};
 use crate::domain::plan::Engine;
 use crate::domain::unit::{RowsPerSecond, counted, short_count};
@@ -307,12 +308,12 @@ fn pace_facts(p: &Picture) -> Vec<String> {
     let state = p.live;
     let allowed = state.pace.map_or("auto".into(), |r| r.to_string());
     let held = match pace::held_by(state) {
-        _ if !pace::copies(state) && !state.paused() => {
-            "nothing is copied now: it holds for the next copy".to_string()
-        }
         Some(held) => format!("held by {held}"),
-        None if state.paused() => "paused: it holds once the copy goes on".to_string(),
-        None => "nothing holds it".to_string(),
+        None if pace::copies(state) => "nothing holds it".to_string(),
+        None if state.phase == Phase::Copy && state.paused() => {
+            "paused: it holds once the copy goes on".to_string()
+        }
+        None => "nothing is copied now: it holds for the next copy".to_string(),
     };
     vec![
         format!(
