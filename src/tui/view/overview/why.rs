@@ -209,13 +209,11 @@ fn moving(s: &Scene, width: usize) -> Vec<Line<'static>> {
             }
         }
         Phase::Synced if state.synced_and_equal() => {
-            lines.extend(folded(
-                s,
-                width,
-                "in step",
-                Role::Ok,
-                "every row compared equal; compared again all the time",
-            ));
+            let again = state.plan.as_ref().map_or(String::new(), |plan| {
+                format!("; each again within {}", plan.verify.max_age)
+            });
+            let words = format!("every row compared equal{again}");
+            lines.extend(folded(s, width, "in step", Role::Ok, &words));
         }
         Phase::Synced => {
             let drift = state.drift();
