@@ -13,6 +13,8 @@ pub struct Sample {
     pub head: Position,
     /// The position the target has applied and made durable.
     pub applied: Position,
+    /// The source gives no answer: what only it would know is not known.
+    pub silent: bool,
     /// Age of the oldest change that is not applied yet; zero when none waits.
     pub lag: Option<Span>,
     /// Bytes of the stream that are not known to be durable on the target; none where positions are not bytes.

@@ -194,6 +194,7 @@ impl Sampler {
             self.samples.send_replace(Arc::new(Sample {
                 head: source.head,
                 applied: stats.applied,
+                silent: false,
                 lag: Some(lag),
                 lag_bytes: source.behind,
                 waiting: stats.waiting,
@@ -270,6 +271,7 @@ impl Sampler {
         let last = Arc::clone(&self.samples.borrow());
         let stats = self.lane.stats();
         Sample {
+            silent: true,
             lag: None,
             lag_bytes: None,
             applied: stats.applied,

@@ -303,9 +303,8 @@ impl Supervisor {
             }
             Input::Second => {
                 let sample = self.samples.borrow().clone();
-                // One without a lag that knows a head is one of a source that gives no answer; without either, nothing was measured.
-                let measured = sample.lag.is_some() || sample.head != Position::START;
-                if self.jobs.streaming() && measured {
+                // Without either nothing was measured yet.
+                if self.jobs.streaming() && (sample.lag.is_some() || sample.silent) {
                     let draft = self.draft(None, Body::Sample(Box::new((*sample).clone())));
                     self.fold(&draft);
                     group.entry.drafts.push(draft);

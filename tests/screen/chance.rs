@@ -97,6 +97,7 @@ fn pause(rng: &mut Rng) -> PauseReason {
 fn sample(rng: &mut Rng) -> Sample {
     let (lag, runway, free) = (Span(number(rng)), Span(number(rng)), Bytes(number(rng)));
     Sample {
+        silent: rng.bool(),
         lag: maybe(rng, lag),
         lag_bytes: maybe(rng, free),
         waiting: number(rng),

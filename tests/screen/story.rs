@@ -381,6 +381,7 @@ impl Story {
         Sample {
             head: Position(0x3F_9A10_C2E8),
             applied: Position(0x3F_9A10_A110),
+            silent: false,
             lag: Some(Span::millis(1_200)),
             lag_bytes: None,
             waiting: 4_812,

@@ -222,7 +222,7 @@ pub fn source(s: &Scene, width: usize) -> Panel {
     let strained = matches!((sample.source_lock, limit), (Some(lock), Some(limit)) if lock > limit);
     let state = match (s.measures(), strained) {
         (false, _) => words::UNKNOWN,
-        (true, _) if sample.lag.is_none() => "gives no answer",
+        (true, _) if sample.silent => "gives no answer",
         (true, true) => "strained by us",
         (true, false) => "ok",
     };
