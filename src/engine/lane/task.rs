@@ -80,7 +80,13 @@ impl Lane {
     /// When the ledger can't be read, other than in passing.
     pub async fn open(site: Site, writer: Box<dyn Writer>) -> Result<(Self, LaneHandle)> {
         let options = Options {
-            beside: usize::from(site.plan.backfill.workers.max(1)),
+            beside: usize::from(
+                site.plan
+                    .backfill
+                    .workers
+                    .min(site.target.abilities().workers)
+                    .max(1),
+            ),
             ..Options::default()
         };
         Self::open_with(site, writer, options).await
