@@ -1,7 +1,7 @@
 //! Amounts as people write them: `500ms`, `64MB`, `20k/s`.
 
 use crate::domain::signal::{Figure, Measure};
-use crate::domain::unit::{Bytes, RowsPerSecond, Span};
+use crate::domain::unit::{Bytes, RowsPerSecond, Span, split, whole};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -47,30 +47,6 @@ pub fn bytes(text: &str) -> Result<Bytes, String> {
     whole(&number, factor).map(Bytes).ok_or_else(wrong)
 }
 
-/// A speed in rows a second: `840`, `20k`, `1.2M/s`, `20_000`.
-///
-/// # Errors
-/// A sentence that says how to write one. Zero is refused: standing still is a pause.
-pub fn rows_per_second(text: &str) -> Result<RowsPerSecond, String> {
-    RowsPerSecond::read(text)
-}
-
-fn split(text: &str) -> (String, String) {
-    let text: String = text
-        .chars()
-        .filter(|c| !matches!(c, '_' | ',') && !c.is_whitespace())
-        .collect();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    (text[..end].to_owned(), text[end..].to_owned())
-}
-
-fn whole(number: &str, factor: f64) -> Option<u64> {
-    let value = number.parse::<f64>().ok()? * factor;
-    (value.is_finite() && (0.0..9.0e15).contains(&value)).then(|| value.round() as u64)
-}
-
 macro_rules! written {
     ($(#[$doc:meta])* $name:ident($inner:ty), $parse:path, $expecting:literal, $integer:expr) => {
         $(#[$doc])*
@@ -108,7 +84,7 @@ written! {
 }
 written! {
     /// A pace in a config; a bare number is rows a second.
-    WrittenRate(RowsPerSecond), rows_per_second, "rows a second, like 20000 or \"20k\"", Some(rows_per_second)
+    WrittenRate(RowsPerSecond), RowsPerSecond::read, "rows a second, like 20000 or \"20k\"", Some(RowsPerSecond::read)
 }
 
 written! {
@@ -182,10 +158,13 @@ mod tests {
         assert_eq!(figure("2m"), Ok(WrittenFigure(seconds, Measure::Seconds)));
         let room = Figure::from(Bytes(10_000_000_000));
         assert_eq!(figure("10GB"), Ok(WrittenFigure(room, Measure::Bytes)));
-        assert_eq!(rows_per_second("84k"), Ok(RowsPerSecond(84_000)));
-        assert_eq!(rows_per_second("1.2M/s"), Ok(RowsPerSecond(1_200_000)));
-        assert_eq!(rows_per_second("20_000"), Ok(RowsPerSecond(20_000)));
-        assert_eq!(rows_per_second("9,700 rows/s"), Ok(RowsPerSecond(9_700)));
+        assert_eq!(RowsPerSecond::read("84k"), Ok(RowsPerSecond(84_000)));
+        assert_eq!(RowsPerSecond::read("1.2M/s"), Ok(RowsPerSecond(1_200_000)));
+        assert_eq!(RowsPerSecond::read("20_000"), Ok(RowsPerSecond(20_000)));
+        assert_eq!(
+            RowsPerSecond::read("9,700 rows/s"),
+            Ok(RowsPerSecond(9_700))
+        );
     }
 
     #[test]
@@ -194,9 +173,9 @@ mod tests {
         assert!(span("soon").unwrap_err().contains("500ms"));
         assert!(bytes("64").unwrap_err().contains("64MB"));
         for text in ["fast", "", "-3", "60%", "1e9", "12.3.4"] {
-            assert!(rows_per_second(text).is_err(), "{text} is not a pace");
+            assert!(RowsPerSecond::read(text).is_err(), "{text} is not a pace");
         }
-        assert!(rows_per_second("0").unwrap_err().contains("pause"));
+        assert!(RowsPerSecond::read("0").unwrap_err().contains("pause"));
         assert!(figure("80").unwrap_err().contains("without quotes"));
         assert!(figure("10m ago").unwrap_err().contains("10GB"));
     }

@@ -159,30 +159,37 @@ impl RowsPerSecond {
             .iter()
             .find_map(|suffix| bare.strip_suffix(suffix))
             .unwrap_or(bare);
-        let bare: String = bare
-            .chars()
-            .filter(|c| !matches!(c, '_' | ',') && !c.is_whitespace())
-            .collect();
-        let end = bare
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(bare.len());
-        let (number, unit) = bare.split_at(end);
-        let factor = match unit {
+        let (number, unit) = split(bare);
+        let factor = match unit.as_str() {
             "" => 1.0,
             "k" | "K" => 1e3,
             "m" | "M" => 1e6,
             "g" | "G" => 1e9,
             _ => return Err(wrong()),
         };
-        let value = number.parse::<f64>().map_err(|_| wrong())? * factor;
-        if !(0.0..9.0e15).contains(&value) {
-            return Err(wrong());
-        }
-        match value.round() as u64 {
+        match whole(&number, factor).ok_or_else(wrong)? {
             0 => Err("a pace of 0 would stand still; to stop, pause".into()),
             rate => Ok(Self(rate)),
         }
     }
+}
+
+/// A number and its unit as people write them, without spaces and separators: `9,700 k` is `9700` and `k`.
+pub fn split(text: &str) -> (String, String) {
+    let text: String = text
+        .chars()
+        .filter(|c| !matches!(c, '_' | ',') && !c.is_whitespace())
+        .collect();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    (text[..end].to_owned(), text[end..].to_owned())
+}
+
+/// So many times a factor, in whole ones; none for what is no number, or more than can be meant.
+pub fn whole(number: &str, factor: f64) -> Option<u64> {
+    let value = number.parse::<f64>().ok()? * factor;
+    (value.is_finite() && (0.0..9.0e15).contains(&value)).then(|| value.round() as u64)
 }
 
 /// In the unit that leaves three figures: `840`, `9.7k`, `139k`, `1.2M`.

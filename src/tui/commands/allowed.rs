@@ -24,9 +24,7 @@ pub fn acting(p: &Picture) -> Result<(), String> {
         }
         Link::Lost { .. } => {
             let engine = words::without_us(p.live);
-            return Err(format!(
-                "link lost: acting keys are off; the engine {engine}. One that has ended goes on with: tidegate run"
-            ));
+            return Err(format!("link lost: the engine {engine}"));
         }
         Link::Live { .. } => {}
     }
