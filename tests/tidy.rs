@@ -105,6 +105,7 @@ const RULES: &[Only] = &[
         may: &[
             ("src/db/sqlite/feed.rs", "a look at the log goes on when its caller drops the wait"),
             ("src/db/postgres/feed.rs", "the wire is read beside the lane, so that the server hears from us while nobody takes anything"),
+            ("src/db/postgres/pull.rs", "the thread sleeps between two reads of the wire, with everything on it"),
             ("src/journal/mod.rs", "the journal's one writer"),
             ("src/engine/mod.rs", "the supervisor"),
             ("src/engine/lane/feeder.rs", "the feed is read beside the lane, so that waiting for it stops nothing"),

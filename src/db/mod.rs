@@ -19,7 +19,7 @@ pub mod sqlite;
 pub use beside::Beside;
 
 use crate::domain::bulk::Bulk;
-use crate::domain::change::{Change, Item, Txn};
+use crate::domain::change::{Change, Item, Net, Txn};
 use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::id::{ChunkId, MigrationName, TableId, Token};
@@ -351,7 +351,7 @@ pub struct Landed {
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Net effect, at most one for each key: applied set-wise in a savepoint.
-    pub net: Vec<Change>,
+    pub net: Net,
     /// The same as it happened: replayed in order when the net effect runs into a constraint.
     pub log: Vec<Arc<Txn>>,
     /// The position the ledger has afterwards.
@@ -359,6 +359,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The changes of the net effect.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.net.changes(&self.log)
+    }
+
     /// The transaction that has outgrown memory, where this is one.
     pub fn overflowed(&self) -> Option<&Txn> {
         let mut log = self.log.iter().map(AsRef::as_ref);
@@ -368,7 +373,7 @@ impl Batch {
     /// The tables that it changes.
     pub fn tables(&self) -> BTreeSet<TableId> {
         let beyond = self.overflowed().map(Txn::tables).unwrap_or_default();
-        let net = self.net.iter().map(|change| change.table);
+        let net = self.changes().map(|change| change.table);
         net.chain(beyond).collect()
     }
 }

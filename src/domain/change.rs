@@ -162,6 +162,46 @@ impl PartialEq for Txn {
 }
 impl Eq for Txn {}
 
+/// What transactions come to: at most one change a key. A change that one of them has just so is not copied.
+#[derive(Debug, Clone, Default)]
+pub struct Net(Vec<Part>);
+
+#[derive(Debug, Clone)]
+enum Part {
+    /// The change at this place of the transaction at this place of the log.
+    Logged {
+        txn: usize,
+        at: usize,
+    },
+    Made(Change),
+}
+
+impl Net {
+    /// Adds the change at a place of a transaction's, as it is.
+    pub fn push_logged(&mut self, txn: usize, at: usize) {
+        self.0.push(Part::Logged { txn, at });
+    }
+
+    /// Adds one that no transaction has just so.
+    pub fn push(&mut self, change: Change) {
+        self.0.push(Part::Made(change));
+    }
+
+    /// All of them. `log`: the transactions that this was made of.
+    pub fn changes<'a>(&'a self, log: &'a [Arc<Txn>]) -> impl Iterator<Item = &'a Change> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Logged { txn, at } => log.get(*txn)?.changes.get(*at),
+            Part::Made(change) => Some(change),
+        })
+    }
+}
+
+impl From<Vec<Change>> for Net {
+    fn from(changes: Vec<Change>) -> Self {
+        Self(changes.into_iter().map(Part::Made).collect())
+    }
+}
+
 /// What the stream delivers next, in commit order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {

@@ -5,13 +5,15 @@
 //! DELETE removes it, and UPDATE changes only what is there.
 
 use crate::domain::bulk::Bulk;
-use crate::domain::change::{Change, Image, Txn, merge};
+use crate::domain::change::{Change, Image, Net, Txn, merge};
 use crate::domain::id::TableId;
 use crate::domain::key::{Key, Pick};
 use crate::domain::table::Table;
 use crate::domain::value::{Row, Value};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// The rows of one read, while the changes that the read did not see are laid over them, in commit order.
 ///
@@ -146,7 +148,7 @@ impl Fold {
 }
 
 /// What a key's changes come to, so far.
-enum Net<'a> {
+enum SumOf<'a> {
     /// Made and removed again: it was not there before and is not now.
     Nothing,
     Gone,
@@ -156,7 +158,7 @@ enum Net<'a> {
     Partial(Cow<'a, [Option<Value>]>),
 }
 
-impl<'a> Net<'a> {
+impl<'a> SumOf<'a> {
     fn first(image: &'a Image) -> Self {
         match image {
             Image::Inserted(row) => Self::Inserted(Cow::Borrowed(row)),
@@ -195,6 +197,18 @@ impl<'a> Net<'a> {
         }
     }
 
+    /// Whether it is just what `image`, the last one that it came to it by, says.
+    fn is(&self, image: &Image) -> bool {
+        matches!(
+            (self, image),
+            (Self::Gone, Image::Gone)
+                | (Self::Inserted(Cow::Borrowed(_)), Image::Inserted(_))
+                | (Self::Updated(Cow::Borrowed(_)), Image::Updated(_))
+                | (Self::Present(Cow::Borrowed(_)), Image::Present(_))
+                | (Self::Partial(Cow::Borrowed(_)), Image::Partial(_))
+        )
+    }
+
     fn image(self) -> Option<Image> {
         Some(match self {
             Self::Nothing => return None,
@@ -221,39 +235,84 @@ fn merged<'a>(row: Cow<'a, [Value]>, cells: &[Option<Value>]) -> Cow<'a, [Value]
 /// is to be applied as a set: a swap of unique values passes through no intermediate state any more.
 ///
 /// Of transactions that are in memory: one that has outgrown it comes to many such pieces, each [`net`] by itself.
-pub fn collapse<'a>(txns: impl IntoIterator<Item = &'a Txn>) -> Vec<Change> {
-    net(txns.into_iter().flat_map(|txn| &txn.changes))
+pub fn collapse(log: &[Arc<Txn>]) -> Net {
+    let changes = log.iter().enumerate().flat_map(|(txn, of)| {
+        let changes = of.changes.iter().enumerate();
+        changes.map(move |(at, change)| ((txn, at), change))
+    });
+    let mut all = Net::default();
+    for sum in sums(changes) {
+        match sum.is {
+            Some((txn, at)) => all.push_logged(txn, at),
+            None => {
+                if let Some(change) = sum.change() {
+                    all.push(change);
+                }
+            }
+        }
+    }
+    all
 }
 
 /// The same of changes.
 pub fn net<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<Change> {
+    let changes = changes.into_iter().map(|change| ((), change));
+    sums(changes).filter_map(Sum::change).collect()
+}
+
+/// What the changes of a key come to.
+struct Sum<'a, P> {
+    table: TableId,
+    key: &'a Key,
+    net: SumOf<'a>,
+    /// The place of a change that says just this.
+    is: Option<P>,
+}
+
+impl<P> Sum<'_, P> {
+    fn change(self) -> Option<Change> {
+        Some(Change {
+            table: self.table,
+            key: self.key.clone(),
+            image: self.net.image()?,
+        })
+    }
+}
+
+/// The sums of changes at their places, removals first.
+fn sums<'a, P: Copy>(
+    changes: impl Iterator<Item = (P, &'a Change)>,
+) -> impl Iterator<Item = Sum<'a, P>> {
     let mut places: HashMap<(TableId, &Key), usize> = HashMap::new();
-    let mut nets: Vec<(TableId, &Key, Net)> = Vec::new();
-    for change in changes {
-        match places.get(&(change.table, &change.key)) {
-            Some(&at) => {
-                let net = std::mem::replace(&mut nets[at].2, Net::Nothing);
-                nets[at].2 = net.then(&change.image);
+    let mut sums: Vec<Sum<'a, P>> = Vec::new();
+    for (place, Change { table, key, image }) in changes {
+        match places.entry((*table, key)) {
+            Entry::Occupied(there) => {
+                let sum = &mut sums[*there.get()];
+                let before = std::mem::replace(&mut sum.net, SumOf::Nothing);
+                let stays = matches!(before, SumOf::Gone);
+                sum.net = before.then(image);
+                if sum.net.is(image) {
+                    sum.is = Some(place);
+                } else if !(stays && matches!(sum.net, SumOf::Gone)) {
+                    sum.is = None;
+                }
             }
-            None => {
-                places.insert((change.table, &change.key), nets.len());
-                nets.push((change.table, &change.key, Net::first(&change.image)));
+            Entry::Vacant(new) => {
+                new.insert(sums.len());
+                sums.push(Sum {
+                    table: *table,
+                    key,
+                    net: SumOf::first(image),
+                    is: Some(place),
+                });
             }
         }
     }
-    let (gone, rest): (Vec<_>, Vec<_>) = nets
+    let (gone, rest): (Vec<_>, Vec<_>) = sums
         .into_iter()
-        .partition(|(_, _, net)| matches!(net, Net::Gone));
-    gone.into_iter()
-        .chain(rest)
-        .filter_map(|(table, key, net)| {
-            Some(Change {
-                table,
-                key: key.clone(),
-                image: net.image()?,
-            })
-        })
-        .collect()
+        .partition(|sum| matches!(sum.net, SumOf::Gone));
+    gone.into_iter().chain(rest)
 }
 
 #[cfg(test)]
@@ -371,7 +430,9 @@ mod tests {
             for (id, txn) in &log {
                 apply(&mut in_order, *id, &txn.changes[0].image);
             }
-            let net = collapse(log.iter().map(|(_, txn)| txn));
+            let txns: Vec<Arc<Txn>> = log.iter().map(|(_, txn)| txn.clone().into()).collect();
+            let net = collapse(&txns);
+            let net: Vec<&Change> = net.changes(&txns).collect();
             let keys: HashSet<&Key> = net.iter().map(|change| &change.key).collect();
             prop_assert_eq!(keys.len(), net.len(), "one change a key");
             for change in net.iter().rev() {
@@ -381,6 +442,8 @@ mod tests {
             prop_assert_eq!(&in_order, &as_set);
             // What a first part comes to may stand for that part: a net effect can be gathered piece by piece.
             let all: Vec<Change> = log.iter().flat_map(|(_, txn)| txn.changes.clone()).collect();
+            let copied = super::net(&all);
+            prop_assert_eq!(net, copied.iter().collect::<Vec<_>>(), "copied or not");
             let (first, rest) = all.split_at(cut.min(all.len()));
             let first = super::net(first);
             for change in super::net(first.iter().chain(rest)) {
@@ -428,8 +491,10 @@ mod tests {
         let u = |n| Image::Updated(row(1, n, n));
         let p = |n| Image::Partial([None, Some(Value::Integer(n)), None].into());
         let net = |images: Vec<Image>| {
-            let log: Vec<Txn> = images.into_iter().map(|image| txn(1, image)).collect();
-            collapse(&log).pop().map(|change| change.image)
+            let log = images.into_iter().map(|image| txn(1, image).into());
+            let log: Vec<Arc<Txn>> = log.collect();
+            let net = collapse(&log);
+            net.changes(&log).next().map(|change| change.image.clone())
         };
         assert_eq!(net(vec![i(1), u(2), Image::Gone]), None);
         assert_eq!(net(vec![i(1), Image::Gone, i(3)]), Some(i(3)));

@@ -37,7 +37,7 @@ fn batch(upto: Position, net: Vec<Change>) -> Batch {
     };
     Batch {
         log: vec![Txn::new(head, net.clone()).into()],
-        net,
+        net: net.into(),
         upto,
     }
 }
@@ -268,7 +268,7 @@ fn large(upto: Position, log: Vec<Change>) -> Batch {
     let txn = gathered.txn(head).unwrap();
     assert!(txn.pieces().count() > 1);
     Batch {
-        net: Vec::new(),
+        net: Vec::new().into(),
         log: vec![txn.into()],
         upto,
     }
@@ -379,7 +379,7 @@ pub async fn a_failed_piece_leaves_nothing(ground: &impl Ground) {
             read_before: None,
             ..(*large(upto, log).log[0]).clone()
         })],
-        net: Vec::new(),
+        net: Vec::new().into(),
         upto,
     };
     match writer.apply(lost).await {

@@ -259,7 +259,7 @@ pub async fn a_stolen_lease_writes_nothing(ground: &impl Ground) {
     let upto = Position(before.applied.0 + 1);
     refused(
         old.apply(Batch {
-            net: Vec::new(),
+            net: Vec::new().into(),
             log: Vec::new(),
             upto,
         })

@@ -145,7 +145,7 @@ fn batch(pair: &Pair, n: i64, base: Position) -> Batch {
         own: false,
     };
     Batch {
-        net: vec![change.clone()],
+        net: vec![change.clone()].into(),
         log: vec![Txn::new(head, vec![change]).into()],
         upto,
     }

@@ -17,6 +17,7 @@ impl World {
         for net in pieces {
             let log = Vec::new();
             // A dead engine's writes are refused here as well.
+            let net = net.into();
             let _ = self.target.apply(token, &Batch { net, log, upto });
             self.check()?;
         }

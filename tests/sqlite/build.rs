@@ -241,7 +241,7 @@ async fn no_trigger_fires_and_no_constraint_is_asked_again() {
                 let upto = txn.head.position;
                 writer
                     .apply(Batch {
-                        net: txn.changes,
+                        net: txn.changes.into(),
                         log: Vec::new(),
                         upto,
                     })

@@ -40,7 +40,7 @@ async fn what_is_copied_and_streamed_is_the_source() {
         2
     );
     let batch = Batch {
-        net: txn.changes.clone(),
+        net: txn.changes.clone().into(),
         upto: txn.head.position,
         log: vec![txn.into()],
     };
@@ -88,7 +88,7 @@ async fn a_large_look_is_kept_aside_and_applied_as_a_whole() {
     assert!(txn.overflow.is_some() && txn.weight() < 5 << 20);
     assert_eq!(txn.count(), 2_000 + 9_001);
     let batch = Batch {
-        net: Vec::new(),
+        net: Vec::new().into(),
         upto: txn.head.position,
         log: vec![txn.into()],
     };

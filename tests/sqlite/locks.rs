@@ -100,7 +100,7 @@ async fn migrate(bed: &Bed, plan: &Arc<Plan>, enough: usize) {
             let (upto, txn) = (txn.head.position, Arc::new(txn));
             writer
                 .apply(Batch {
-                    net: txn.changes.clone(),
+                    net: txn.changes.clone().into(),
                     log: vec![txn],
                     upto,
                 })
@@ -174,7 +174,7 @@ async fn a_source_that_is_not_in_wal_mode_is_read_in_short_reads() {
             let (upto, txn) = (txn.head.position, Arc::new(txn));
             writer
                 .apply(Batch {
-                    net: txn.changes.clone(),
+                    net: txn.changes.clone().into(),
                     log: vec![txn],
                     upto,
                 })

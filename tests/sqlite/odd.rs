@@ -69,7 +69,7 @@ async fn odd_tables_are_copied_followed_and_equal() {
             let (upto, txn) = (txn.head.position, Arc::new(txn));
             let applied = writer
                 .apply(Batch {
-                    net: txn.changes.clone(),
+                    net: txn.changes.clone().into(),
                     log: vec![txn],
                     upto,
                 })

@@ -5,7 +5,6 @@
 //! are taken out first and put back as they are to be. If even that meets a constraint, the batch is replayed in the
 //! order in which it happened; and if that does too, the target cannot hold what the source holds, and the constraint is named.
 
-use super::cell;
 use super::connect::Session;
 use super::rows;
 use super::sql::{Column, TableSql, Tables};
@@ -32,9 +31,9 @@ pub(super) async fn apply(
     batch: &Batch,
 ) -> Result<Applied> {
     let log = || batch.log.iter().flat_map(|txn| &txn.changes);
-    let touched = batch.net.iter().chain(log()).map(|change| change.table);
+    let touched = batch.changes().chain(log()).map(|change| change.table);
     let made = made(session, tables, touched.collect()).await?;
-    let net: Vec<&Change> = batch.net.iter().collect();
+    let net: Vec<&Change> = batch.changes().collect();
     let log: Vec<&Change> = log().collect();
     ways(session, &made, &net, &log)
         .await
@@ -149,7 +148,7 @@ pub(super) async fn set_wise(
         if !table.updated.is_empty() {
             let columns: Vec<_> = sql.settable().collect();
             let keys: Vec<&Key> = table.updated.iter().map(|(key, _)| *key).collect();
-            let cell = |row: usize, at: usize| table.updated[row].1.get(at).and_then(cell::text);
+            let cell = |row: usize, at: usize| table.updated[row].1.get(at);
             update(session, *id, sql, &columns, &keys, cell, &mut applied).await?;
         }
         for (given, changes) in &table.partial {
@@ -158,10 +157,7 @@ pub(super) async fn set_wise(
                 .filter(|(at, _)| given.contains(at))
                 .collect();
             let keys: Vec<&Key> = changes.iter().map(|(key, _)| *key).collect();
-            let cell = |row: usize, at: usize| {
-                let cell = changes[row].1.get(at)?;
-                cell.as_ref().and_then(cell::text)
-            };
+            let cell = |row: usize, at: usize| changes[row].1.get(at)?.as_ref();
             update(session, *id, sql, &columns, &keys, cell, &mut applied).await?;
         }
     }
@@ -184,13 +180,13 @@ async fn put(session: &mut Session, sql: &TableSql, put: &[&Row]) -> Result<u64,
     rows::upsert(session, sql, put.iter().copied()).await
 }
 
-async fn update(
+async fn update<'a>(
     session: &mut Session,
     id: TableId,
     sql: &TableSql,
     columns: &[(usize, &Column)],
     keys: &[&Key],
-    cell: impl Fn(usize, usize) -> Option<String>,
+    cell: impl Fn(usize, usize) -> Option<&'a Value>,
     applied: &mut Applied,
 ) -> Result<(), Broke> {
     let touched = rows::update(session, sql, columns, keys, cell).await?;

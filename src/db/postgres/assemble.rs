@@ -171,10 +171,10 @@ impl Assembler {
                         .updated(old_tuple.as_ref(), &new_tuple)
                         .map_err(|why| self.unreadable(why))?;
                     match updated {
-                        Updated::Whole(changes) => {
-                            for change in changes {
-                                self.push(change)?;
-                            }
+                        Updated::One(change) => self.push(change)?,
+                        Updated::Moved(gone, here) => {
+                            self.push(gone)?;
+                            self.push(here)?;
                         }
                         Updated::Lacking { old, key, cells } => {
                             self.complete(&shape, old, key, cells).await?;

@@ -10,7 +10,7 @@ use crate::domain::plan::Side;
 use crate::domain::table::Column;
 use crate::domain::value::Value;
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// How a column's text becomes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,28 +100,24 @@ fn unhex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The text that the server reads as this value; none for NULL. Text is UTF-8, as the session's encoding is.
+/// The text that the server reads as this value; none for NULL.
 pub(super) fn text(value: &Value) -> Option<String> {
     let mut out = Vec::new();
-    write(value.into(), &mut out).then(|| match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    // What was not UTF-8 is not any more.
+    write(value.into(), &mut out).then(|| String::from_utf8(out).unwrap_or_default())
 }
 
-/// Writes what the server reads as this cell; false for NULL.
-fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> bool {
-    let mut put = |text: std::fmt::Arguments<'_>| {
-        let mut short = String::new();
-        // Writing to a String can't fail.
-        let _ = short.write_fmt(text);
-        out.extend_from_slice(short.as_bytes());
-    };
+/// Writes what the server reads as this cell; false for NULL. Text is UTF-8, as the session's encoding is.
+pub(super) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> bool {
+    // Writing to a Vec can't fail.
     match cell {
         Cell::Null => return false,
-        Cell::Integer(i) => put(format_args!("{i}")),
-        Cell::Real(r) => put(format_args!("{r:?}")),
-        Cell::Text(bytes) => out.extend_from_slice(bytes),
+        Cell::Integer(i) => drop(write!(out, "{i}")),
+        Cell::Real(r) => drop(write!(out, "{r:?}")),
+        Cell::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(_) => out.extend_from_slice(bytes),
+            Err(_) => out.extend_from_slice(String::from_utf8_lossy(bytes).as_bytes()),
+        },
         Cell::Blob(bytes) => {
             const DIGITS: &[u8; 16] = b"0123456789abcdef";
             out.reserve(2 + bytes.len() * 2);

@@ -8,9 +8,10 @@ use super::assemble::Assembler;
 use super::connect::Server;
 use super::fence::StartFence;
 use super::names;
+use super::pull::Pull;
 use super::relations::Relations;
 use super::slot;
-use super::wire::{self, STATUS};
+use super::wire;
 use crate::db::Feed;
 use crate::db::spill::Spill;
 use crate::domain::change::Item;
@@ -19,15 +20,13 @@ use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use async_trait::async_trait;
 use futures_util::future::poll_immediate;
-use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
+use pgwire_replication::{Lsn, ReplicationEvent};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long the start of the stream may take.
-const START: Duration = Duration::from_secs(30);
 /// Items that wait to be taken. Few, because each may be as large as `db::spill` leaves it in memory.
 const ITEMS: usize = 8;
 /// So often in a row, at one place of its log, a server may ask how far we are: an idle one does it twice a minute.
@@ -71,17 +70,10 @@ impl PgFeed {
         let mut session = server.session().await?;
         let ready = slot::ready(&mut session, &name, from).await?;
         let config = wire::config(&server, &name, ready.from, ready.held)?;
-        let mut client = ReplicationClient::connect(config)
-            .await
-            .map_err(|error| wire::fault(&place, "open the stream", &error))?;
-        match tokio::time::timeout(START, client.wait_started()).await {
-            Ok(started) => {
-                started.map_err(|error| wire::fault(&place, "open the stream", &error))?;
-            }
-            Err(_) => {
-                return Err(wire::lost(&place, "open the stream").cause("no answer within 30 s"));
-            }
-        }
+        let (release, held) = watch::channel(ready.held);
+        let stop = CancellationToken::new();
+        let stops = stop.clone().drop_guard();
+        let pull = Pull::open(config, held, stop.clone(), &place).await?;
         let xid = slot::own_xid(&mut session).await?;
         fence.open(start, xid);
         let mut relations = Relations::new(server.clone(), plan, name.clone());
@@ -89,15 +81,12 @@ impl PgFeed {
         session.rest();
 
         let (out, items) = mpsc::channel(ITEMS);
-        let (release, released) = watch::channel(ready.held);
-        let stop = CancellationToken::new();
         let pump = Pump {
             assembler: Assembler::new(server.clone(), relations, xid, spill),
             server,
             name,
-            client,
+            pull,
             out,
-            released,
             said: ready.from,
             passed: None,
             unsaid: 0,
@@ -105,14 +94,14 @@ impl PgFeed {
         };
         let first = missing.into_iter().map(Item::Schema);
         let first = first.chain([Item::Idle(Position(ready.from.into()))]);
-        tokio::spawn(pump.run(first.collect(), stop.clone()));
+        tokio::spawn(pump.run(first.collect(), stop));
         Ok(Self {
             items,
             release,
             delivered: ready.from,
             ended: None,
             lost: wire::lost(&place, READ),
-            _stop: stop.drop_guard(),
+            _stop: stops,
         })
     }
 }
@@ -159,10 +148,9 @@ impl Feed for PgFeed {
 struct Pump {
     server: Server,
     name: String,
-    client: ReplicationClient,
+    pull: Pull,
     assembler: Assembler,
     out: mpsc::Sender<Result<Item>>,
-    released: watch::Receiver<u64>,
     /// The last position that was handed on.
     said: u64,
     /// A later one, with nothing up to it.
@@ -191,7 +179,6 @@ impl Asked {
 /// What the pump woke for.
 enum Woken {
     Event(pgwire_replication::Result<Option<ReplicationEvent>>),
-    Released,
     Silence,
     /// Nothing more is there for now.
     Quiet,
@@ -210,8 +197,6 @@ impl Pump {
                 // The feed may be gone; then nobody wants to know.
                 _ = self.out.send(Err(fault)) => {}
             }
-        } else {
-            self.part().await;
         }
     }
 
@@ -236,7 +221,6 @@ impl Pump {
                     .ok_or_else(|| wire::lost(place, READ))?;
                 self.event(event).await?;
             }
-            Woken::Released => self.pass_on(),
             Woken::Silence => self.look().await?,
             Woken::Quiet => {}
         }
@@ -247,7 +231,7 @@ impl Pump {
     }
 
     async fn woken(&mut self) -> Woken {
-        let mut event = pin!(self.client.recv());
+        let mut event = pin!(self.pull.recv());
         if self.passed.is_some() {
             return match poll_immediate(&mut event).await {
                 Some(event) => Woken::Event(event),
@@ -260,7 +244,6 @@ impl Pump {
         tokio::select! {
             biased;
             event = &mut event => Woken::Event(event),
-            Ok(()) = self.released.changed() => Woken::Released,
             () = tokio::time::sleep(SILENCE) => Woken::Silence,
         }
     }
@@ -317,30 +300,12 @@ impl Pump {
         }
     }
 
-    /// Hands an item on, once there is room for it. What may be forgotten is passed on meanwhile.
+    /// Hands an item on, once there is room for it.
     async fn say(&mut self, item: Item) {
-        loop {
-            tokio::select! {
-                biased;
-                room = self.out.reserve() => {
-                    match room {
-                        Ok(room) => room.send(Ok(item)),
-                        // The feed is gone, and this task is about to be.
-                        Err(_) => std::future::pending().await,
-                    }
-                    return;
-                }
-                Ok(()) = self.released.changed() => {
-                    let released = *self.released.borrow_and_update();
-                    self.client.update_applied_lsn(Lsn(released));
-                }
-            }
+        if self.out.send(Ok(item)).await.is_err() {
+            // The feed is gone, and this task is about to be.
+            std::future::pending().await
         }
-    }
-
-    fn pass_on(&mut self) {
-        let released = *self.released.borrow_and_update();
-        self.client.update_applied_lsn(Lsn(released));
     }
 
     /// Nothing was heard for long: a server that is idle, or a connection that died without a word.
@@ -353,21 +318,6 @@ impl Pump {
         } else {
             Err(wire::lost(&self.server.place, READ).cause("the server does not send any more"))
         }
-    }
-
-    /// Ends the connection; the server should hear of the last release before. It keeps a little more log if it does not.
-    async fn part(mut self) {
-        self.pass_on();
-        let released = *self.released.borrow();
-        let metrics = self.client.metrics();
-        let heard = async {
-            while metrics.last_applied_lsn().as_u64() < released && self.client.is_running() {
-                tokio::time::sleep(STATUS / 10).await;
-            }
-        };
-        // Nothing to do about it.
-        let _ = tokio::time::timeout(STATUS * 2, heard).await;
-        self.client.stop();
     }
 }
 

@@ -3,6 +3,7 @@
 use super::cell::{self, Form};
 use super::connect::Session;
 use super::sql::{Column, TableSql};
+use super::texts::Texts;
 use super::transact::Broke;
 use crate::domain::bulk::Bulk;
 use crate::domain::key::Key;
@@ -16,13 +17,6 @@ use std::collections::HashMap;
 const PIECE: usize = 1 << 16;
 /// Keys in one statement.
 const KEYS: usize = 2_000;
-
-type Texts = Vec<Option<String>>;
-
-/// Texts of the cells at `at` of many rows.
-fn texts<'a>(cells: impl Iterator<Item = Option<&'a Value>>) -> Texts {
-    cells.map(|cell| cell.and_then(cell::text)).collect()
-}
 
 /// `unnest($1::text[], $2::text[]) WITH ORDINALITY AS s(c0, c1, n)`.
 fn unnest(width: usize) -> String {
@@ -47,7 +41,7 @@ fn same_key(sql: &TableSql, first: usize) -> String {
 
 fn key_texts<'a>(sql: &TableSql, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Texts> {
     (0..sql.key.len())
-        .map(|part| texts(keys.clone().map(|key| key.parts().get(part))))
+        .map(|part| Texts::of(keys.clone().map(|key| key.parts().get(part))))
         .collect()
 }
 
@@ -137,18 +131,18 @@ pub(super) async fn upsert<'a>(
         sql.key_list(),
     );
     let arrays = (0..sql.columns.len())
-        .map(|at| texts(rows.clone().map(|row| row.get(at))))
+        .map(|at| Texts::of(rows.clone().map(|row| row.get(at))))
         .collect();
     Ok(run(session, &statement, arrays).await?.len() as u64)
 }
 
 /// Sets the cells of some columns in rows that are there; says which of them, by their place from 0.
-pub(super) async fn update(
+pub(super) async fn update<'a>(
     session: &mut Session,
     sql: &TableSql,
     columns: &[(usize, &Column)],
     keys: &[&Key],
-    cells: impl Fn(usize, usize) -> Option<String>,
+    cells: impl Fn(usize, usize) -> Option<&'a Value>,
 ) -> Result<Vec<usize>, Broke> {
     let set: Vec<_> = columns
         .iter()
@@ -168,7 +162,7 @@ pub(super) async fn update(
     };
     let mut arrays: Vec<Texts> = columns
         .iter()
-        .map(|(at, _)| (0..keys.len()).map(|row| cells(row, *at)).collect())
+        .map(|(at, _)| Texts::of((0..keys.len()).map(|row| cells(row, *at))))
         .collect();
     arrays.extend(key_texts(sql, keys.iter().copied()));
     let touched = run(session, &statement, arrays).await?;

@@ -29,8 +29,10 @@ pub(super) struct Shape {
 
 /// What an UPDATE came to.
 pub(super) enum Updated {
-    /// These changes, one or two.
-    Whole(Vec<Change>),
+    /// The row of a key has these cells now.
+    One(Change),
+    /// The row got another key: it is gone under the first, and there under the second.
+    Moved(Change, Change),
     /// The key changed from `old`, and cells of the new row are absent.
     Lacking { old: Key, key: Key, cells: Cells },
 }
@@ -60,8 +62,11 @@ impl Shape {
     /// # Errors
     /// Words about what does not fit.
     pub(super) fn inserted(&self, tuple: &TupleData) -> Result<Change, String> {
-        let row = whole(self.cells(tuple)?).map_err(|_| "a cell of a new row is missing")?;
-        let key = self.key_of(|column| row.get(column).cloned())?;
+        let row = match self.row(tuple)? {
+            Some(row) => row,
+            None => whole(self.cells(tuple)?).map_err(|_| "a cell of a new row is missing")?,
+        };
+        let key = self.key_in(&row)?;
         Ok(self.change(key, Image::Inserted(row)))
     }
 
@@ -84,6 +89,12 @@ impl Shape {
         old: Option<&TupleData>,
         new: &TupleData,
     ) -> Result<Updated, String> {
+        if old.is_none()
+            && let Some(row) = self.row(new)?
+        {
+            let key = self.key_in(&row)?;
+            return Ok(Updated::One(self.change(key, Image::Updated(row))));
+        }
         let mut cells = self.cells(new)?;
         let old = old.map(|old| self.cells(old)).transpose()?;
         if let Some(old) = &old {
@@ -99,12 +110,12 @@ impl Shape {
             .transpose()?
             .filter(|old| *old != key);
         Ok(match (old, whole(cells)) {
-            (None, Ok(row)) => Updated::Whole(vec![self.change(key, Image::Updated(row))]),
-            (None, Err(cells)) => Updated::Whole(vec![self.change(key, Image::Partial(cells))]),
-            (Some(old), Ok(row)) => Updated::Whole(vec![
+            (None, Ok(row)) => Updated::One(self.change(key, Image::Updated(row))),
+            (None, Err(cells)) => Updated::One(self.change(key, Image::Partial(cells))),
+            (Some(old), Ok(row)) => Updated::Moved(
                 self.change(old, Image::Gone),
                 self.change(key, Image::Inserted(row)),
-            ]),
+            ),
             (Some(old), Err(cells)) => Updated::Lacking { old, key, cells },
         })
     }
@@ -117,15 +128,36 @@ impl Shape {
         }
     }
 
-    fn cells(&self, tuple: &TupleData) -> Result<Cells, String> {
-        let mut cells: Cells = vec![None; self.forms.len()].into();
-        if tuple.column_count() != self.places.len() {
-            return Err(format!(
-                "a row has {} cells, its table {}",
-                tuple.column_count(),
-                self.places.len()
-            ));
+    /// The row of a tuple that has all of its cells in the plan's order, as almost every one has; made in one go.
+    fn row(&self, tuple: &TupleData) -> Result<Option<Row>, String> {
+        self.fits(tuple)?;
+        let mut row = Vec::with_capacity(self.forms.len());
+        for (data, place) in tuple.columns.iter().zip(&self.places) {
+            if *place != Some(row.len()) {
+                return Ok(None);
+            }
+            let (Some(form), true) = (self.forms.get(row.len()), data.data_type != b'u') else {
+                return Ok(None);
+            };
+            row.extend(value(data, *form)?);
         }
+        Ok((row.len() == self.forms.len()).then(|| row.into()))
+    }
+
+    fn fits(&self, tuple: &TupleData) -> Result<(), String> {
+        if tuple.column_count() == self.places.len() {
+            return Ok(());
+        }
+        Err(format!(
+            "a row has {} cells, its table {}",
+            tuple.column_count(),
+            self.places.len()
+        ))
+    }
+
+    fn cells(&self, tuple: &TupleData) -> Result<Cells, String> {
+        self.fits(tuple)?;
+        let mut cells: Cells = vec![None; self.forms.len()].into();
         for (data, place) in tuple.columns.iter().zip(&self.places) {
             let Some((place, form)) = place.and_then(|at| Some((at, self.forms.get(at)?))) else {
                 continue;
@@ -138,14 +170,16 @@ impl Shape {
         Ok(cells)
     }
 
+    fn key_in(&self, row: &Row) -> Result<Key, String> {
+        self.key_of(|column| row.get(column).cloned())
+    }
+
     fn key_of(&self, cell: impl Fn(usize) -> Option<Value>) -> Result<Key, String> {
-        let parts: Option<Vec<Value>> = self
-            .key
-            .columns
-            .iter()
-            .map(|column| cell(usize::from(*column)))
-            .collect();
-        let parts = parts.ok_or("a cell of the key is missing")?;
+        let mut parts = Vec::with_capacity(self.key.columns.len());
+        for column in &self.key.columns {
+            let part = cell(usize::from(*column)).ok_or("a cell of the key is missing")?;
+            parts.push(part);
+        }
         Ok(Key::normal(parts, &self.key.collations))
     }
 }

@@ -14,7 +14,7 @@ pub(super) const STATUS: Duration = Duration::from_millis(250);
 /// The same where nothing happens: well below the server's `wal_sender_timeout` of 60 s.
 const STATUS_IDLE: Duration = Duration::from_secs(5);
 /// Messages of the protocol that wait to be taken.
-const EVENTS: usize = 256;
+const EVENTS: usize = 64;
 /// Where systems keep the certificates they trust.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",

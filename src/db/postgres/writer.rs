@@ -153,7 +153,7 @@ impl Writer for PgWriter {
 
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         let doing = "apply changes";
-        if let Err(fault) = fits(&self.tables.plan, None, &batch.net) {
+        if let Err(fault) = fits(&self.tables.plan, None, batch.changes()) {
             return Outcome::NotDone(fault);
         }
         let mut session = match self.begin(doing, Some(batch.upto)).await {

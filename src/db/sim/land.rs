@@ -157,12 +157,13 @@ impl Base {
             .map(|piece| Ok(piece?.to_vec()))
             .collect::<Result<_>>()?;
         let log = all.concat();
+        let net: Vec<Change> = batch.changes().cloned().collect();
         let large = batch.overflowed();
         let surprises = self.surprises.len();
         let mut applied = Ok(Applied::default());
         for first in [true, false] {
             let (sets, as_set) = match (large, first) {
-                (None, true) => (vec![batch.net.clone()], true),
+                (None, true) => (vec![net.clone()], true),
                 (None, false) => (vec![log.clone()], false),
                 (Some(txn), true) => (in_order(txn).collect::<Result<_>>()?, true),
                 (Some(txn), false) => {
@@ -181,7 +182,7 @@ impl Base {
         }
         let applied = applied?;
         self.applied = batch.upto;
-        let touched = if large.is_some() { &log } else { &batch.net };
+        let touched = if large.is_some() { &log } else { &net };
         let touched: Vec<(TableId, Key)> = touched
             .iter()
             .map(|change| (change.table, change.key.clone()))

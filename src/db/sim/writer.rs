@@ -60,18 +60,18 @@ impl SimWriter {
     }
 }
 
-fn here(changes: &[Change], map: &Map) -> Result<Vec<Change>> {
+fn here<'a>(changes: impl IntoIterator<Item = &'a Change>, map: &Map) -> Result<Vec<Change>> {
     let here = |change: &Change| {
         let mut change = change.clone();
         change.table = map.here(change.table)?;
         Ok(change)
     };
-    changes.iter().map(here).collect()
+    changes.into_iter().map(here).collect()
 }
 
 /// A transaction that has outgrown memory, cut where it was.
 fn large(txn: &Txn, map: &Map) -> Result<Txn> {
-    let pieces = txn.pieces().map(|piece| here(&piece?, map));
+    let pieces = txn.pieces().map(|piece| here(&*piece?, map));
     let pieces: Vec<Vec<Change>> = pieces.collect::<Result<_>>()?;
     let largest = pieces.iter().map(|piece| weight(piece)).max();
     let mut gathered = Gathered::new(&Spill::default().sized(0, largest.unwrap_or_default()));
@@ -124,7 +124,7 @@ impl Writer for SimWriter {
                 Some(_) => large(txn, map).map(Arc::new),
             });
             let batch = Batch {
-                net: here(&batch.net, map)?,
+                net: here(batch.changes(), map)?.into(),
                 log: log.collect::<Result<_>>()?,
                 upto: batch.upto,
             };

@@ -28,30 +28,29 @@ pub(super) fn apply(
     batch: &Batch,
 ) -> Result<Applied> {
     let log = || batch.log.iter().flat_map(|txn| &txn.changes);
+    let net: Vec<&Change> = batch.changes().collect();
     let mut tables = HashMap::new();
-    for change in batch.net.iter().chain(log()) {
+    for change in net.iter().copied().chain(log()) {
         if let Entry::Vacant(vacant) = tables.entry(change.table) {
             vacant.insert(made.get(change.table)?);
         }
     }
-    savepoint(conn, |conn| {
-        set_wise(&mut Tables::new(conn, &tables), &batch.net)
-    })
-    .or_else(|error| {
-        again(error, || {
-            savepoint(conn, |conn| {
-                exchanged(&mut Tables::new(conn, &tables), &batch.net)
+    savepoint(conn, |conn| set_wise(&mut Tables::new(conn, &tables), &net))
+        .or_else(|error| {
+            again(error, || {
+                savepoint(conn, |conn| {
+                    exchanged(&mut Tables::new(conn, &tables), &net)
+                })
             })
         })
-    })
-    .or_else(|error| {
-        again(error, || {
-            savepoint(conn, |conn| {
-                in_order(&mut Tables::new(conn, &tables), log())
+        .or_else(|error| {
+            again(error, || {
+                savepoint(conn, |conn| {
+                    in_order(&mut Tables::new(conn, &tables), log())
+                })
             })
         })
-    })
-    .or_fault(place, "apply changes")
+        .or_fault(place, "apply changes")
 }
 
 pub(super) fn again<T>(
@@ -86,9 +85,9 @@ impl<'a> Tables<'a> {
 }
 
 /// Deletions first, so that what they free can be taken.
-pub(super) fn set_wise(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
+pub(super) fn set_wise(tables: &mut Tables<'_>, net: &[&Change]) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
-    let gone = |change: &&Change| change.image == Image::Gone;
+    let gone = |change: &&&Change| change.image == Image::Gone;
     for change in net.iter().filter(gone) {
         one(tables, change, &mut applied)?;
     }
@@ -126,7 +125,7 @@ fn one(tables: &mut Tables<'_>, change: &Change, applied: &mut Applied) -> rusql
 }
 
 /// Takes every row of the batch out, then puts those that are to be there.
-pub(super) fn exchanged(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Result<Applied> {
+pub(super) fn exchanged(tables: &mut Tables<'_>, net: &[&Change]) -> rusqlite::Result<Applied> {
     let mut applied = Applied::default();
     for (change, row) in taken_out(tables, net, &mut applied)? {
         tables.of(change)?.insert(&row)?;
@@ -138,11 +137,11 @@ pub(super) fn exchanged(tables: &mut Tables<'_>, net: &[Change]) -> rusqlite::Re
 /// Takes every row of these keys out; gives those that are to be there instead.
 pub(super) fn taken_out<'c>(
     tables: &mut Tables<'_>,
-    net: &'c [Change],
+    net: &[&'c Change],
     applied: &mut Applied,
 ) -> rusqlite::Result<Vec<(&'c Change, Row)>> {
     let mut put = Vec::new();
-    for change in net {
+    for change in net.iter().copied() {
         let (table, key) = (tables.of(change)?, change.key.parts());
         let before = table.row(key)?;
         if before.is_some() {

@@ -75,6 +75,7 @@ fn piece_by_piece(
     for net in in_order(txn) {
         let net = net?;
         fits(&reader.plan, None, &net)?;
+        let net: Vec<&Change> = net.iter().collect();
         let one = savepoint(conn, |_| set_wise(&mut tables, &net))
             .or_else(|error| again(error, || savepoint(conn, |_| exchanged(&mut tables, &net))))?;
         applied.add(one);
@@ -89,6 +90,7 @@ fn parts(conn: &Connection, reader: &Reader, made: &Made, txn: &Txn) -> Result<A
     let mut put = reader.spill.begin()?;
     for net in parted(&reader.spill, txn)? {
         let net = net?;
+        let net: Vec<&Change> = net.iter().collect();
         let mut one = Applied::default();
         for (change, row) in taken_out(&mut tables, &net, &mut one)? {
             put.push(&Change {
@@ -100,7 +102,9 @@ fn parts(conn: &Connection, reader: &Reader, made: &Made, txn: &Txn) -> Result<A
         applied.add(one);
     }
     for rows in put.finish()?.pieces() {
-        applied.add(set_wise(&mut tables, &rows?)?);
+        let rows = rows?;
+        let rows: Vec<&Change> = rows.iter().collect();
+        applied.add(set_wise(&mut tables, &rows)?);
     }
     Ok(applied)
 }

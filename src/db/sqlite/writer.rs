@@ -104,7 +104,7 @@ impl Writer for SqliteWriter {
             if let Some(txn) = batch.overflowed() {
                 return pieces::apply(conn, reader, &tables, txn);
             }
-            fits(&reader.plan, None, &batch.net)?;
+            fits(&reader.plan, None, batch.changes())?;
             apply::apply(conn, &reader.place, &tables, &batch)
         })
         .await

@@ -1,7 +1,7 @@
 //! What was delivered and is not applied yet.
 
 use crate::db::Batch;
-use crate::domain::change::Txn;
+use crate::domain::change::{Net, Txn};
 use crate::domain::id::TableId;
 use crate::domain::position::Position;
 use crate::domain::unit::Bytes;
@@ -166,8 +166,8 @@ impl Queue {
         self.flight = Some(Flight { entries, upto });
         Some(Batch {
             net: match alone {
-                true => Vec::new(),
-                false => collapse(log.iter().map(AsRef::as_ref)),
+                true => Net::default(),
+                false => collapse(&log),
             },
             log,
             upto,
