@@ -171,7 +171,7 @@ async fn put(session: &mut Session, sql: &TableSql, put: &[&Row]) -> Result<u64,
     if put.len() >= WORTH_COPY {
         let rows: Bulk = put.iter().copied().collect();
         savepoint(session).await?;
-        let copied = rows::copy_in(session, &sql.from, &sql.column_list(), &rows).await;
+        let copied = rows::copy_in(session, &sql.from, sql, &rows).await;
         match settled(session, copied).await {
             Err(broke) if broke.in_the_way() => {}
             done => return done.map(|()| put.len() as u64),

@@ -59,7 +59,7 @@ async fn whole(session: &mut Session, sql: &TableSql, landing: &Landing) -> Resu
         return Ok(landed);
     }
     savepoint(session).await?;
-    let copied = rows::copy_in(session, &sql.from, &sql.column_list(), &landing.rows).await;
+    let copied = rows::copy_in(session, &sql.from, sql, &landing.rows).await;
     match settled(session, copied).await {
         Ok(()) => {
             landed.inserted = landing.rows.len() as u32;
@@ -92,7 +92,7 @@ async fn staged(
         sql.from
     );
     rows::execute(session, &create).await?;
-    rows::copy_in(session, STAGE, &columns, &landing.rows).await?;
+    rows::copy_in(session, STAGE, sql, &landing.rows).await?;
     let same: Vec<_> = sql
         .key_columns()
         .map(|column| format!("t.{0} = s.{0}", column.name))

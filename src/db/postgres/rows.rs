@@ -1,6 +1,6 @@
 //! Rows into a table and out of it, many in one statement: arrays of text, cast where they land.
 
-use super::cell::{self, Form};
+use super::cell::{self, Form, Wire};
 use super::connect::Session;
 use super::sql::{Column, TableSql};
 use super::texts::Texts;
@@ -54,24 +54,29 @@ async fn run(session: &mut Session, sql: &str, arrays: Vec<Texts>) -> Result<Vec
     Ok(query.fetch_all(session.conn()?).await?)
 }
 
-/// Puts rows there by COPY: quick, and refused as a whole where one of them is there.
+/// Puts rows into a table with the columns of `sql` by COPY: quick, and refused as a whole where one of them is there.
 pub(super) async fn copy_in(
     session: &mut Session,
     table: &str,
-    columns: &str,
+    sql: &TableSql,
     rows: &Bulk,
 ) -> Result<(), Broke> {
+    let wires = match rows {
+        Bulk::Packed(rows) => wires(sql, rows),
+        Bulk::Lines(_) | Bulk::Sealed(_) => None,
+    };
+    let binary = rows.is_sealed() || wires.is_some();
     let mut copy = session
         .conn()?
         .copy_in_raw(&format!(
-            "COPY {table} ({columns}) FROM STDIN{}",
-            if rows.is_sealed() {
-                " (FORMAT binary)"
-            } else {
-                ""
-            }
+            "COPY {table} ({}) FROM STDIN{}",
+            sql.column_list(),
+            if binary { " (FORMAT binary)" } else { "" }
         ))
         .await?;
+    if binary {
+        copy.send(cell::BINARY_HEAD).await?;
+    }
     match rows {
         // As the source wrote them.
         Bulk::Lines(lines) => {
@@ -80,16 +85,17 @@ pub(super) async fn copy_in(
             }
         }
         Bulk::Sealed(rows) => {
-            copy.send(cell::BINARY_HEAD).await?;
             for piece in rows.as_bytes().chunks(PIECE) {
                 copy.send(piece).await?;
             }
-            copy.send(cell::BINARY_END).await?;
         }
         Bulk::Packed(rows) => {
             let (mut piece, mut scratch) = (Vec::with_capacity(PIECE + 4096), Vec::new());
             for at in 0..rows.len() {
-                cell::copy_line(rows.cells(at), &mut piece, &mut scratch);
+                match &wires {
+                    Some(wires) => cell::copy_row(rows.cells(at), wires, &mut piece),
+                    None => cell::copy_line(rows.cells(at), &mut piece, &mut scratch),
+                }
                 if piece.len() >= PIECE || at + 1 == rows.len() {
                     copy.send(piece.as_slice()).await?;
                     piece.clear();
@@ -97,8 +103,22 @@ pub(super) async fn copy_in(
             }
         }
     }
+    if binary {
+        copy.send(cell::BINARY_END).await?;
+    }
     copy.finish().await?;
     Ok(())
+}
+
+/// How these rows are written in binary; none where one of their cells can't be.
+fn wires(sql: &TableSql, rows: &Packed) -> Option<Vec<Wire>> {
+    let wires = sql.columns.iter().map(|column| Wire::of(&column.cast));
+    let wires: Vec<Wire> = wires.collect::<Option<_>>()?;
+    let taken = |at| {
+        let mut cells = rows.cells(at).zip(&wires);
+        cells.all(|(cell, wire)| wire.takes(cell))
+    };
+    (0..rows.len()).all(taken).then_some(wires)
 }
 
 /// Puts rows there, or makes those with their keys the same. Never evicts another row.

@@ -7,7 +7,8 @@ use crate::db::across::{Misfit, kinds, misfit, whole};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::id::TableId;
-use crate::domain::key::{Pick, Range};
+use crate::domain::key::Bound;
+use crate::domain::packed::Packed;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::table::{Column, Table};
 use crate::domain::unit::{Bytes, Rows};
@@ -17,7 +18,9 @@ use std::sync::Arc;
 /// Rows looked at in one read transaction.
 const ROWS: Rows = Rows(20_000);
 /// Bytes of them.
-const BYTES: Bytes = Bytes(32 << 20);
+const BYTES: Bytes = Bytes(8 << 20);
+/// Rows looked at before the read beside it gets its turn.
+const TURN: usize = 256;
 
 /// What doesn't fit, by column and reason: how many, and the first key.
 type Found = BTreeMap<(usize, Misfit), (u64, String)>;
@@ -37,6 +40,7 @@ pub(super) async fn findings(source: &dyn Endpoint, plan: &Arc<Plan>) -> Result<
     Ok(findings)
 }
 
+/// Reads the next rows while the last ones are looked at.
 async fn look(
     source: &dyn Endpoint,
     plan: &Arc<Plan>,
@@ -44,37 +48,44 @@ async fn look(
     table: &Table,
     to: Engine,
 ) -> Result<Found> {
-    let mut found = Found::new();
-    let in_key = |at: usize| {
-        table
-            .key()
-            .is_some_and(|key| key.columns.contains(&(at as u16)))
-    };
-    let mut lo = None;
-    loop {
+    let read = async |after: Option<&Bound>| {
         // A read of its own for each: the source's log must not wait for us.
         let mut view = source.view(plan).await?;
-        let hi = view.bound(id, lo.as_ref(), ROWS).await?;
-        let mut range = Range { lo, hi };
-        let read = view.rows(id, &Pick::Range(range.clone()), BYTES).await?;
-        drop(view);
-        if read.cut.is_some() {
-            range.hi = read.cut;
-        }
-        let cells = read.rows.packed()?;
-        for at in 0..cells.len() {
-            for (n, (column, cell)) in table.columns.iter().zip(cells.cells(at)).enumerate() {
-                if let Some(misfit) = misfit(to, column, in_key(n), cell) {
-                    let (count, _) = found
-                        .entry((n, misfit))
-                        .or_insert_with(|| (0, table.key_of(&cells.row(at)).to_string()));
-                    *count += 1;
-                }
-            }
-        }
-        lo = range.hi;
-        if lo.is_none() {
+        view.chunk(id, after, ROWS, BYTES, false).await
+    };
+    let keyed = (0..table.columns.len()).map(|at| {
+        let key = table.key();
+        key.is_some_and(|key| key.columns.contains(&(at as u16)))
+    });
+    let keyed: Vec<bool> = keyed.collect();
+    let mut found = Found::new();
+    let mut now = read(None).await?;
+    loop {
+        let rows = now.rows.packed()?;
+        let looked = look_at(table, to, &keyed, &rows, &mut found);
+        let Some(after) = now.cut else {
+            looked.await;
             return Ok(found);
+        };
+        let (next, ()) = tokio::join!(read(Some(&after)), looked);
+        drop(rows);
+        now = next?;
+    }
+}
+
+async fn look_at(table: &Table, to: Engine, keyed: &[bool], rows: &Packed, found: &mut Found) {
+    for at in 0..rows.len() {
+        if at % TURN == 0 {
+            tokio::task::yield_now().await;
+        }
+        let columns = table.columns.iter().zip(keyed);
+        for (n, ((column, keyed), cell)) in columns.zip(rows.cells(at)).enumerate() {
+            if let Some(misfit) = misfit(to, column, *keyed, cell) {
+                let (count, _) = found
+                    .entry((n, misfit))
+                    .or_insert_with(|| (0, table.key_of(&rows.row(at)).to_string()));
+                *count += 1;
+            }
         }
     }
 }
