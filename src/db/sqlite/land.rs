@@ -8,7 +8,7 @@
 use super::ledger;
 use super::place::{OrFault, Place};
 use super::sql::TableSql;
-use super::statements::{BLOCK, Statements};
+use super::statements::Statements;
 use super::transact::{in_the_way, savepoint};
 use crate::db::{Landed, Landing};
 use crate::domain::fault::Result;
@@ -57,15 +57,16 @@ fn insert_or_update(
 ) -> rusqlite::Result<Landed> {
     let mut landed = Landed::default();
     let mut table = Statements::new(conn, sql);
+    let block = table.block();
     let mut next = 0;
     while next < rows.len() {
         let mut many = 1;
-        if !keep && next + BLOCK <= rows.len() {
-            many = BLOCK;
+        if !keep && next + block <= rows.len() {
+            many = block;
             match table.insert_block(rows, next) {
                 Ok(()) => {
-                    landed.inserted += BLOCK as u32;
-                    next += BLOCK;
+                    landed.inserted += block as u32;
+                    next += block;
                     continue;
                 }
                 Err(error) if in_the_way(&error) => {}

@@ -6,9 +6,13 @@ use crate::domain::packed::{Cell, Packed};
 use crate::domain::value::{Row, Value};
 use rusqlite::{CachedStatement, Connection, Result};
 
-/// Rows put there by one statement: beginning and ending one costs about as much as a short row. Times the most columns of a
-/// table (2,000) they stay below the most parameters of a statement (32,766).
-pub(super) const BLOCK: usize = 16;
+/// Parameters of one statement that puts many rows there: beginning and ending a statement costs more than a short row, and
+/// each keeps the pages it changes once for its own undoing.
+const PARAMETERS: usize = 512;
+/// Rows of such a statement at least and at most. The least of them, of a table with the most columns (2,000), stay below the
+/// most parameters of a statement (32,766).
+const LEAST: usize = 16;
+const MOST: usize = 128;
 
 /// The statements of one table on one connection.
 pub(super) struct Statements<'a> {
@@ -72,11 +76,16 @@ impl<'a> Statements<'a> {
         insert.raw_execute().map(drop)
     }
 
-    /// Puts [`BLOCK`] new rows there, from one on; none of them, where one is in the way.
+    /// How many rows [`insert_block`](Self::insert_block) puts there.
+    pub(super) fn block(&self) -> usize {
+        (PARAMETERS / self.sql.width().max(1)).clamp(LEAST, MOST)
+    }
+
+    /// Puts a block of new rows there, from one on; none of them, where one is in the way.
     pub(super) fn insert_block(&mut self, rows: &Packed, from: usize) -> Result<()> {
-        let width = self.sql.width();
-        let insert = ready(&mut self.block, self.conn, || self.sql.insert_block(BLOCK))?;
-        for at in 0..BLOCK {
+        let (width, block) = (self.sql.width(), self.block());
+        let insert = ready(&mut self.block, self.conn, || self.sql.insert_block(block))?;
+        for at in 0..block {
             bind(insert, 1 + at * width, rows.cells(from + at))?;
         }
         insert.raw_execute().map(drop)
