@@ -221,7 +221,7 @@ fn care(ends: &Ends) -> Vec<String> {
                 .iter()
                 .any(|our| named(ends, &our.table).eq_ignore_ascii_case(&there.table.target))
         })
-        .map(|there| format!("{} ({} rows)", there.table.target, there.rows))
+        .map(|there| format!("{} ({})", there.table.target, counted(there.rows.0, "row")))
         .collect();
     if !filled.is_empty() {
         lines.push(format!(
@@ -371,8 +371,8 @@ fn table(out: &mut String, found: &Surveyed, name: &str, theirs: &Survey) {
     if let Some(there) = there.filter(|there| there.rows > Rows::ZERO) {
         let _ = writeln!(
             out,
-            "# existing = \"verify\"   # the target has {} rows: compare them with the source, then repair",
-            there.rows
+            "# existing = \"verify\"   # the target has {}: compare them with the source, then repair",
+            counted(there.rows.0, "row")
         );
     }
     out.push('\n');

@@ -10,7 +10,7 @@ use crate::domain::id::{ChunkId, Seq, TableId};
 use crate::domain::key::{Key, Pick};
 use crate::domain::plan::Plan;
 use crate::domain::position::{Position, Seen};
-use crate::domain::unit::Bytes;
+use crate::domain::unit::{Bytes, counted};
 use crate::domain::value::Row;
 use crate::engine::queries::typed_key;
 use crate::faces::row::{self, Told};
@@ -198,7 +198,10 @@ async fn history(
                     let words = if verdict.equal() {
                         "equal".to_owned()
                     } else {
-                        format!("{} rows of it differ", verdict.differ.total())
+                        format!(
+                            "{} of it differing",
+                            counted(verdict.differ.total().into(), "row")
+                        )
                     };
                     compared = Some(format!(
                         "last compared {at} at {}: {words}",

@@ -79,7 +79,7 @@ pub fn ended(state: &Migration) -> Fault {
         format!("{name} has ended ({})", state.phase.label()),
     )
     .hint(format!(
-        "tidegate report {name} tells what happened; a new migration needs a name of its own"
+        "tidegate report {name} tells what happened; a new migration needs a name of its own, or this one's record moved away"
     ))
 }
 

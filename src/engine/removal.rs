@@ -6,6 +6,7 @@ use super::site::Site;
 use crate::db::{Made, Part};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
+use crate::domain::unit::counted;
 
 /// Removes what is ours. What tidegate made on the target for the application goes only when asked for, never anything that was
 /// there before.
@@ -46,8 +47,12 @@ pub async fn remove(site: &Site, drop_target: bool, made: &[(Side, String)]) -> 
             .await?;
         let tables = made.iter().filter(|made| made.kind == "table").count();
         let what = match made.len() - tables {
-            0 => format!("{tables} tables made here"),
-            more => format!("{tables} tables and {more} more things made here"),
+            0 => format!("{} made here", counted(tables as u64, "table")),
+            more => format!(
+                "{} and {} made here",
+                counted(tables as u64, "table"),
+                counted(more as u64, "more thing")
+            ),
         };
         let left = left.iter().map(Made::to_string).collect();
         site.tell(Report::Removed(Side::Target, what, left)).await;

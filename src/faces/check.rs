@@ -35,9 +35,9 @@ pub fn text(check: &Preflight, file: &str, paint: Paint) -> String {
             match found.tables {
                 0 => "empty".to_owned(),
                 tables => format!(
-                    "{}  {} rows  {}  {}",
+                    "{}  {}  {}  {}",
                     counted(u64::from(tables), "table"),
-                    found.rows,
+                    counted(found.rows.0, "row"),
                     found.bytes,
                     paint.role(Role::Dim, &facts.join(", "))
                 ),
@@ -122,12 +122,14 @@ fn estimate(check: &Preflight) -> String {
     let mut parts = Vec::new();
     match (estimate.copy, estimate.rate) {
         (Some((low, high)), Some((slow, fast))) => parts.push(format!(
-            "copy {low}–{high} for {} rows at {slow}–{fast} rows/s ({})",
-            estimate.rows, estimate.basis
+            "copy {low}–{high} for {} at {slow}–{fast} rows/s ({})",
+            counted(estimate.rows.0, "row"),
+            estimate.basis
         )),
         _ => parts.push(format!(
-            "copy of {} rows: {}",
-            estimate.rows, estimate.basis
+            "copy of {}: {}",
+            counted(estimate.rows.0, "row"),
+            estimate.basis
         )),
     }
     let (source, target) = (&check.source.end.engine, &check.target.end.engine);
@@ -228,7 +230,12 @@ fn profile(out: &mut String, table: &TableProfile) {
     } else {
         format!("   {}", table.headroom)
     };
-    let _ = writeln!(out, "  {}  {} rows{headroom}", table.table, table.rows);
+    let _ = writeln!(
+        out,
+        "  {}  {}{headroom}",
+        table.table,
+        counted(table.rows.0, "row")
+    );
     let width = table
         .columns
         .iter()

@@ -188,7 +188,10 @@ impl Story {
             "told up to",
             format!("{}, record {}", date_time(state.at), state.seq),
         );
-        add("rows copied", self.landed().to_string());
+        add(
+            "rows",
+            format!("{} in copied chunks, as last counted", self.landed()),
+        );
         add("best speed", format!("{} rows/s", state.best_rate));
         add(
             "engine starts",

@@ -69,8 +69,8 @@ fn words(fact: &Fact, state: &Migration) -> Option<(String, Mark, String)> {
             engine(),
             Mark::Engine,
             format!(
-                "created: {} tables, {} to {}",
-                plan.tables.len(),
+                "created: {}, {} to {}",
+                counted(plan.tables.len() as u64, "table"),
                 plan.source.label,
                 plan.target.label
             ),

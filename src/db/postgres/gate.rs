@@ -26,7 +26,7 @@ pub(super) const CREATE_GUARD: &str = "CREATE FUNCTION tidegate.guard() RETURNS 
 SET search_path = pg_catalog AS $$ \
 BEGIN \
 IF NOT coalesce((SELECT open AND epoch > TG_ARGV[0]::bigint FROM tidegate.gate WHERE one = 1), false) THEN \
-RAISE EXCEPTION 'tidegate: % takes no writes here now, a migration moves them to the other database', TG_RELID::regclass \
+RAISE EXCEPTION 'tidegate: % takes no writes here: a migration moves it, and the other database takes them now', TG_RELID::regclass \
 USING ERRCODE = 'read_only_sql_transaction'; \
 END IF; \
 RETURN NULL; \

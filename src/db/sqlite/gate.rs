@@ -45,7 +45,7 @@ pub(super) fn guards(plan: &Plan, side: Side) -> Vec<(String, Object)> {
             events.map(|(suffix, event)| {
                 let name = format!("{GUARD}{table}_{suffix}");
                 let told = quote_text(&format!(
-                    "tidegate: {table} takes no writes here now, a migration moves them to the other database"
+                    "tidegate: {table} takes no writes here: a migration moves it, and the other database takes them now"
                 ));
                 let sql = format!(
                     "CREATE TRIGGER {} BEFORE {event} ON {} WHEN coalesce((SELECT open FROM tidegate_gate WHERE one = 1), 0) = 0 \

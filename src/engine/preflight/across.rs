@@ -8,6 +8,7 @@ use crate::domain::key::Collation;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::preflight::MappedTable;
 use crate::domain::table::{Column, Table};
+use crate::domain::unit::counted;
 
 /// The longest name PostgreSQL keeps.
 const LONGEST: usize = 63;
@@ -230,7 +231,7 @@ fn order(source: &Survey, table: &Table, found: &Surveyed) -> Option<Finding> {
     Some(Finding {
         side: Some(Side::Source),
         table: Some(table.source.clone()),
-        evidence: format!("{}: {} rows", names.join(", "), found.rows),
+        evidence: format!("{}: {}", names.join(", "), counted(found.rows.0, "row")),
         remedy: "nothing for a small table; for a large one make an index in that order, where its type lets one be made".into(),
         sql: vec![format!(
             "CREATE INDEX CONCURRENTLY ON {} ({})",

@@ -7,7 +7,7 @@ use crate::domain::finding::{Finding, Object, Stage};
 use crate::domain::id::MigrationName;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::table::{Mode, Table};
-use crate::domain::unit::Rows;
+use crate::domain::unit::{Rows, counted};
 use std::sync::Arc;
 
 /// Findings about the plan's tables, from both surveys. `begun`: rows on the target are the migration's own.
@@ -169,7 +169,9 @@ fn left_out(source: &Survey, table: &Table, why: &str) -> Finding {
         side: Some(Side::Source),
         table: Some(table.source.clone()),
         evidence: match found {
-            Some(found) if found.exact => format!("{} rows stay behind", found.rows),
+            Some(found) if found.exact => {
+                format!("{} of it stay behind", counted(found.rows.0, "row"))
+            }
             Some(_) => "its rows stay behind, they were not counted".into(),
             None => String::new(),
         },
@@ -189,7 +191,7 @@ fn rows(table: &Table, there: &Surveyed, adopted: bool) -> Option<Finding> {
     Some(Finding {
         side: Some(Side::Target),
         table: Some(table.source.clone()),
-        evidence: format!("{} rows", there.rows),
+        evidence: counted(there.rows.0, "row"),
         remedy: format!(
             "choose: existing = \"verify\" in the [[table]] of {} (compare, then repair), or empty it yourself. tidegate never deletes them",
             table.source

@@ -6,7 +6,7 @@ use crate::domain::id::TableId;
 use crate::domain::key::{Pick, Range};
 use crate::domain::plan::{Plan, Side};
 use crate::domain::preflight::Estimate;
-use crate::domain::unit::{Bytes, Rows, RowsPerSecond, Span};
+use crate::domain::unit::{Bytes, Rows, RowsPerSecond, Span, counted};
 use crate::domain::value::Value;
 use crate::engine::clock::Watch;
 use std::sync::Arc;
@@ -138,8 +138,8 @@ async fn measure(source: End<'_>, plan: &Arc<Plan>, id: TableId, estimate: &mut 
         ""
     };
     estimate.basis = format!(
-        "from reading {} rows of {} in {took}{limit}",
-        Rows(count),
+        "from reading {} of {} in {took}{limit}",
+        counted(count, "row"),
         table.source
     );
 }
