@@ -187,6 +187,14 @@ fn named(ends: &Ends, table: &Table) -> String {
 fn care(ends: &Ends) -> Vec<String> {
     let (ours, theirs) = (&ends.ours, &ends.theirs);
     let mut lines = Vec::new();
+    if let Some((setting, needed)) = ends.from.engine().words().needs
+        && let Some((_, value)) = ours.properties.iter().find(|(name, _)| name == setting)
+        && value != needed
+    {
+        lines.push(format!(
+            "{setting} is {value} on the source, and live it goes only with {needed}: check says how to set it"
+        ));
+    }
     let personal: Vec<String> = ours
         .tables
         .iter()

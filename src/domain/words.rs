@@ -34,6 +34,8 @@ pub struct Words {
     pub no_runway: &'static str,
     /// What nobody can ask its SQL for; empty where there is no server that would have it.
     pub unseen: &'static str,
+    /// The setting of the source without which nothing can be moved live, and its value; none where it needs none.
+    pub needs: Option<(&'static str, &'static str)>,
     /// Keys of the config with figures that this kind of source does not have, and why: refused, never passed over.
     pub unheeded: &'static [(&'static str, &'static str)],
 }
@@ -54,6 +56,7 @@ const SQLITE: Words = Words {
     runway: "",
     no_runway: "how long a pause may last: not known",
     unseen: "",
+    needs: None,
     unheeded: &[
         (
             "max_lag_bytes",
@@ -90,6 +93,7 @@ const POSTGRES: Words = Words {
     runway: "how long a pause may last is unknown: max_slot_wal_keep_size is not set on the source, nor [source] wal_space here, so only its disk ends it",
     no_runway: "pause: ? no max_slot_wal_keep_size set",
     unseen: "CPU, free disk, error budgets: not in SQL; a [[signal]] in the config reads them",
+    needs: Some(("wal_level", "logical")),
     unheeded: &[(
         "prune",
         "PostgreSQL's own log is read, which the server prunes itself",
