@@ -170,6 +170,10 @@ async fn bursts(
 ) -> Option<()> {
     let (mut since, mut slept, mut quick) = (0, false, false);
     loop {
+        // Also where there is always another message.
+        if held.has_changed().unwrap_or(false) {
+            tell(client, held);
+        }
         let mut burst = Burst::default();
         tokio::select! {
             biased;

@@ -13,8 +13,8 @@ use std::time::Duration;
 pub(super) const STATUS: Duration = Duration::from_millis(250);
 /// The same where nothing happens: well below the server's `wal_sender_timeout` of 60 s.
 const STATUS_IDLE: Duration = Duration::from_secs(5);
-/// Messages of the protocol that wait to be taken.
-const EVENTS: usize = 64;
+/// Messages of the protocol that wait to be taken. Few, because each may be a row of any size.
+const EVENTS: usize = 16;
 /// Where systems keep the certificates they trust.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
