@@ -103,7 +103,7 @@ fn unhex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
 /// The text that the server reads as this value; none for NULL.
 pub(super) fn text(value: &Value) -> Option<String> {
     let mut out = Vec::new();
-    // What was not UTF-8 is not any more.
+    // Always UTF-8: `write` replaces what is not.
     write(value.into(), &mut out).then(|| String::from_utf8(out).unwrap_or_default())
 }
 

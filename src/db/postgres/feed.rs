@@ -1,8 +1,8 @@
 //! The change stream: a replication slot, read by the protocol for it.
 //!
-//! A position is the place in the log where a commit ends. A task of the feed's own reads the wire: the server must hear from
-//! us while nobody takes anything, and a call of `next` that is dropped must lose nothing. What is handed out waits in a short
-//! channel; beyond that the server is not read from, and keeps the log.
+//! A position is the place in the log where a commit ends. A thread of the feed's own reads the wire (`pull.rs`) and a task
+//! puts its messages together: the server must hear from us while nobody takes anything, and a call of `next` that is dropped
+//! must lose nothing. What is handed out waits in a short channel; beyond that the server is not read from, and keeps the log.
 
 use super::assemble::Assembler;
 use super::connect::Server;
