@@ -78,18 +78,34 @@ pub struct Surveyed {
     pub rows: Rows,
     /// Whether they were counted.
     pub exact: bool,
-    /// What makes the table with its key.
+    /// What makes the table, with its key unless that stands in `key`.
     pub create: Ddl,
+    /// What gives the table its key, where that may come after the rows.
+    pub key: Option<Ddl>,
     /// Secondary indexes and whatever else is built after the copy.
     pub after: Vec<Ddl>,
     /// The same as data, for a target of another kind.
     pub outline: across::Outline,
 }
 
+impl Surveyed {
+    /// What makes the table with its key.
+    pub fn whole(&self) -> Ddl {
+        let key = self.key.iter().map(|key| key.sql.as_str());
+        let sql: Vec<&str> = std::iter::once(self.create.sql.as_str())
+            .chain(key)
+            .collect();
+        Ddl {
+            sql: sql.join(";\n"),
+            ..self.create.clone()
+        }
+    }
+}
+
 /// One statement that makes something on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ddl {
-    /// `table`, `index`, `view`, `trigger`; of PostgreSQL also `schema`, `extension`, `type`, `constraint`, `statistics`,
+    /// `table`, `index`, `view`, `trigger`; of PostgreSQL also `key`, `schema`, `extension`, `type`, `constraint`, `statistics`,
     /// `comment`, `analyze`, `sequence`, `function`.
     pub kind: String,
     /// The thing's name.
@@ -424,6 +440,27 @@ pub trait Writer: Send + Sync {
     async fn durable(&self) -> Result<Position>;
     /// Runs one statement of the plan's schema; already there in the same form counts as done.
     async fn build(&self, ddl: &Ddl) -> Outcome<()>;
+    /// Puts the key of a table that was just made off until its rows are there: an index is built in a fraction of the time that
+    /// entering its rows one by one takes. Whatever looks for rows by their key makes it before: applying changes of the
+    /// table, landing anything but fresh chunks. Where that is no gain, it is made at once.
+    async fn put_off_key(&self, _table: TableId, key: &Ddl) -> Outcome<()> {
+        self.build(key).await
+    }
+    /// A copy of the table begins. Its chunks don't overlap each other; they may overlap what an earlier copy landed, or still
+    /// lands.
+    fn copy_begins(&self, _table: TableId) {}
+    /// The tables whose key is still put off: nothing finds a row of theirs quickly.
+    fn keyless(&self) -> BTreeSet<TableId> {
+        BTreeSet::new()
+    }
+    /// A table whose key is being made at this moment.
+    fn making_key(&self) -> Option<TableId> {
+        None
+    }
+    /// Makes a key that was put off; false where none was. May be asked for again.
+    async fn make_key(&self, _table: TableId) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Whether a side takes the application's writes, as read from the database.

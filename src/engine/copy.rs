@@ -133,6 +133,7 @@ impl Copier {
         let mut site = self.site.clone();
         let mut sizing = Sizing::new(chunk_time, site.plan.backfill.chunk_bytes);
         let sealing = Sealing::default();
+        self.lane.copy_begins(table);
         let mut landings = FuturesOrdered::new();
         loop {
             let chunk = ChunkId { table, no };
@@ -151,6 +152,7 @@ impl Copier {
                 while let Some(landed) = landings.next().await {
                     self.site.tell(landed?).await;
                 }
+                self.lane.make_key(&self.site, table).await?;
                 self.site.tell(Report::Copied(table)).await;
                 return Ok(());
             }

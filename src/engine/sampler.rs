@@ -186,6 +186,11 @@ impl Sampler {
                 (None, Some(pace)) if self.governor.waited(WINDOW) => {
                     format!("the pace that was set, {pace} rows/s")
                 }
+                (None, _) if let Some(table) = self.lane.making_key() => {
+                    let table = self.site.plan.table(table);
+                    let name = table.map(|table| table.target.as_str()).unwrap_or_default();
+                    format!("the key of {name}, which is being made")
+                }
                 _ => String::new(),
             };
             if grade.signal.is_none() && pace.is_none() {

@@ -95,14 +95,24 @@ impl Schedule {
     }
 
     /// The next batch; empty when there is nothing to compare. While copying, only what somebody asked for or what landed.
-    /// `pressing_only`: nothing that can wait.
-    pub fn next(&mut self, state: &Migration, pressing_only: bool) -> Due {
-        let due = self.choose(state, pressing_only);
+    /// `pressing_only`: nothing that can wait. `keyless`: of these tables only what somebody asked for.
+    pub fn next(
+        &mut self,
+        state: &Migration,
+        pressing_only: bool,
+        keyless: &BTreeSet<TableId>,
+    ) -> Due {
+        let due = self.choose(state, pressing_only, keyless);
         self.batch = due.chunks.iter().copied().collect();
         due
     }
 
-    fn choose(&mut self, state: &Migration, pressing_only: bool) -> Due {
+    fn choose(
+        &mut self,
+        state: &Migration,
+        pressing_only: bool,
+        keyless: &BTreeSet<TableId>,
+    ) -> Due {
         for (scope, cause) in std::mem::take(&mut self.asked) {
             self.urgent.extend(
                 chunks_of(state, &scope)
@@ -146,7 +156,7 @@ impl Schedule {
             .map(|(c, _)| *c)
             .take(most)
             .collect();
-        let fresh = self.unchecked(state, most.saturating_sub(retry.len()));
+        let fresh = self.unchecked(state, most.saturating_sub(retry.len()), keyless);
         if !retry.is_empty() || !fresh.is_empty() {
             let pressing = state.phase != Phase::Copy;
             return Due {
@@ -165,9 +175,15 @@ impl Schedule {
         }
     }
 
-    fn unchecked(&mut self, state: &Migration, most: usize) -> Vec<ChunkId> {
+    fn unchecked(
+        &mut self,
+        state: &Migration,
+        most: usize,
+        keyless: &BTreeSet<TableId>,
+    ) -> Vec<ChunkId> {
         let mut found = Vec::new();
-        for (id, _, table) in state.live_tables() {
+        let tables = state.live_tables();
+        for (id, _, table) in tables.filter(|(id, _, _)| !keyless.contains(id)) {
             if table.chunks.tally().unchecked_chunks == 0 || found.len() >= most {
                 continue;
             }
@@ -409,20 +425,20 @@ mod tests {
     fn what_was_asked_for_is_told_apart_from_the_pass_that_had_begun() {
         let state = synced(3);
         let mut schedule = Schedule::default();
-        let pass = schedule.next(&state, false);
+        let pass = schedule.next(&state, false, &BTreeSet::new());
         assert_eq!((pass.chunks.len(), pass.cause), (3, None));
         schedule.ask(Scope::Table(ORDERS), cause(7));
         // The pass's verdicts come in after the ask, and answer nothing.
         for chunk in &pass.chunks {
             schedule.compared(*chunk, &equal());
         }
-        let asked = schedule.next(&state, false);
+        let asked = schedule.next(&state, false, &BTreeSet::new());
         assert_eq!((asked.chunks.len(), asked.cause), (3, cause(7)));
         assert!(asked.pressing);
         for chunk in &asked.chunks {
             schedule.compared(*chunk, &equal());
         }
-        assert_eq!(schedule.next(&state, false).cause, None);
+        assert_eq!(schedule.next(&state, false, &BTreeSet::new()).cause, None);
     }
 
     #[test]
@@ -432,10 +448,10 @@ mod tests {
         let chunk = |no| ChunkId { table: ORDERS, no };
         schedule.ask(Scope::Chunks(vec![chunk(0)]), cause(1));
         schedule.ask(Scope::Chunks(vec![chunk(1)]), cause(2));
-        let first = schedule.next(&state, false);
+        let first = schedule.next(&state, false, &BTreeSet::new());
         assert_eq!((first.chunks, first.cause), (vec![chunk(0)], cause(1)));
         schedule.compared(chunk(0), &equal());
-        let second = schedule.next(&state, false);
+        let second = schedule.next(&state, false, &BTreeSet::new());
         assert_eq!((second.chunks, second.cause), (vec![chunk(1)], cause(2)));
     }
 
@@ -444,11 +460,17 @@ mod tests {
         let state = synced(2);
         let mut schedule = Schedule::default();
         assert!(
-            schedule.next(&state, true).chunks.is_empty(),
+            schedule
+                .next(&state, true, &BTreeSet::new())
+                .chunks
+                .is_empty(),
             "a pass can wait"
         );
         schedule.ask(Scope::All, cause(1));
-        assert_eq!(schedule.next(&state, true).chunks.len(), 2);
+        assert_eq!(
+            schedule.next(&state, true, &BTreeSet::new()).chunks.len(),
+            2
+        );
     }
 
     #[test]
@@ -457,7 +479,7 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.ask(Scope::All, cause(1));
         let mut given = 0;
-        while schedule.next(&state, false).cause == cause(1) {
+        while schedule.next(&state, false, &BTreeSet::new()).cause == cause(1) {
             given += 1;
             assert!(given <= 2 * u32::from(TRIES), "it ends");
         }

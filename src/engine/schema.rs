@@ -4,7 +4,7 @@ use super::clock::Watch;
 use super::lane::LaneHandle;
 use super::report::Report;
 use super::site::{Site, stopped};
-use crate::db::{Ddl, Made, Part, Survey, across};
+use crate::db::{Ddl, Made, Part, Survey, Writer, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::Side;
@@ -57,8 +57,13 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
         let surveyed = surveyed(&survey, &table.source)?;
         if !site.plan.adopt.contains(&id) {
             let watch = Watch::start();
-            writer.build(&surveyed.create).await.settled()?;
-            if !there.contains(&table.target) {
+            if there.contains(&table.target) {
+                writer.build(&surveyed.whole()).await.settled()?;
+            } else {
+                writer.build(&surveyed.create).await.settled()?;
+                if let Some(key) = &surveyed.key {
+                    writer.put_off_key(id, key).await.settled()?;
+                }
                 let what = format!("table {}", table.target);
                 site.tell(Report::Made(Side::Target, what, watch.took()))
                     .await;
@@ -107,9 +112,25 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
     Ok(())
 }
 
+/// Makes the key of a table where that was put off until its rows were there.
+pub async fn make_key(site: &Site, writer: &dyn Writer, table: TableId) -> Result<()> {
+    let watch = Watch::start();
+    if writer.make_key(table).await? {
+        let name = site.plan.table(table).map(|table| table.target.as_str());
+        let what = format!("key of {}", name.unwrap_or_default());
+        site.tell(Report::Made(Side::Target, what, watch.took()))
+            .await;
+    }
+    Ok(())
+}
+
 /// Indexes, then views and triggers of the application, while the stream goes on.
 pub async fn finish(site: &Site, lane: &LaneHandle, made: &[(Side, String)]) -> Result<()> {
     let there = there_before(made).unwrap_or_default();
+    // Of a table whose last rows landed just before an engine ended.
+    for table in lane.keyless() {
+        lane.make_key(site, table).await?;
+    }
     let survey = wanted(site).await?;
     let moved = site.plan.tables.iter().filter(|t| t.key().is_some());
     let mut after: Vec<Ddl> = Vec::new();

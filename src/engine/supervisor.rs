@@ -514,7 +514,9 @@ impl Supervisor {
     }
 
     fn answer_due(&mut self, request: DueRequest) {
-        let due = self.schedule.next(&self.state, request.pressing_only);
+        let due = self
+            .schedule
+            .next(&self.state, request.pressing_only, &request.keyless);
         let _ = request.reply.send((due, self.verify_pace()));
     }
 

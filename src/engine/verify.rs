@@ -39,6 +39,8 @@ const NOTHING_DUE: Duration = Duration::from_millis(100);
 pub struct DueRequest {
     /// Only what presses: the pace does not allow anything else yet.
     pub pressing_only: bool,
+    /// Tables in which rows are not found by their key yet: left out, unless somebody asked for them.
+    pub keyless: BTreeSet<TableId>,
     /// For the answer, with the pace to go by.
     pub reply: oneshot::Sender<(Due, Option<RowsPerSecond>)>,
 }
@@ -67,6 +69,7 @@ impl Verifier {
             let pressing_only = paced.0.took().to_duration() < paced.1;
             let request = DueRequest {
                 pressing_only,
+                keyless: self.lane.keyless(),
                 reply,
             };
             if self.due.send(request).await.is_err() {
@@ -113,6 +116,11 @@ impl Verifier {
 
     /// Compares a batch in one pair of views.
     async fn batch(&mut self, due: &Due) -> Result<Rows> {
+        let keyless = self.lane.keyless();
+        let tables: BTreeSet<TableId> = due.chunks.iter().map(|chunk| chunk.table).collect();
+        for table in tables.intersection(&keyless) {
+            self.lane.make_key(&self.site, *table).await?;
+        }
         let mut ranges = Vec::with_capacity(due.chunks.len());
         for chunk in &due.chunks {
             let range = bounds(&mut self.bounds, &self.lane, *chunk).await?;

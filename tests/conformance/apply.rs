@@ -20,16 +20,16 @@ fn change(pair: &Pair, table: TableId, like: &Row, image: Image) -> Change {
     }
 }
 
-fn present(pair: &Pair, table: TableId, row: Row) -> Change {
+pub fn present(pair: &Pair, table: TableId, row: Row) -> Change {
     change(pair, table, &row.clone(), Image::Present(row))
 }
 
-fn gone(pair: &Pair, n: i64) -> Change {
+pub fn gone(pair: &Pair, n: i64) -> Change {
     change(pair, ITEMS_ID, &item(n, "", 0), Image::Gone)
 }
 
 /// The net effect, and the same as one transaction of the log.
-fn batch(upto: Position, net: Vec<Change>) -> Batch {
+pub fn batch(upto: Position, net: Vec<Change>) -> Batch {
     let head = Head {
         position: upto,
         xid: None,

@@ -26,7 +26,7 @@ async fn gated(pair: &Pair, side: Side) -> Box<dyn Gate> {
 
 pub async fn closed_refuses_the_application_and_not_us(ground: &impl Ground) {
     let pair = ground.pair(&[ITEMS, NOTES]).await;
-    let writer = pair.install().await;
+    let writer = pair.install_keyed().await;
     let gate = gated(&pair, Side::Target).await;
     let begun = gate.read().await.unwrap().unwrap();
     assert!(!begun.open, "a target's gate is never open by itself");
@@ -67,7 +67,7 @@ pub async fn closed_refuses_the_application_and_not_us(ground: &impl Ground) {
 
 pub async fn opening_lets_it_write_again(ground: &impl Ground) {
     let pair = ground.pair(&[ITEMS, NOTES]).await;
-    pair.install().await;
+    pair.install_keyed().await;
     let gate = gated(&pair, Side::Target).await;
     gate.close(1, BUDGET).await.settled().unwrap();
     gate.open(2).await.settled().unwrap();

@@ -119,8 +119,8 @@ impl Pair {
         self.app.commit(Side::Source, &writes).unwrap();
     }
 
-    /// Ledger, tables, capture, the stream's beginning: as the engine does it.
-    pub async fn install(&self) -> Box<dyn Writer> {
+    /// Ledger, tables, capture, the stream's beginning: as the engine does it before the copy.
+    pub async fn begin(&self) -> Box<dyn Writer> {
         self.target
             .install(Part::Ledger, &self.plan)
             .await
@@ -129,8 +129,13 @@ impl Pair {
         let writer = self.target.writer(&self.plan).await.unwrap();
         for surveyed in &self.source.survey().await.unwrap().tables {
             writer.build(&surveyed.create).await.settled().unwrap();
-            for ddl in &surveyed.after {
-                writer.build(ddl).await.settled().unwrap();
+            let found = self
+                .plan
+                .ids()
+                .find(|(_, table)| table.source == surveyed.table.source);
+            if let (Some(key), Some((id, _))) = (&surveyed.key, found) {
+                writer.put_off_key(id, key).await.settled().unwrap();
+                writer.copy_begins(id);
             }
         }
         self.source
@@ -139,6 +144,25 @@ impl Pair {
             .settled()
             .unwrap();
         writer.begin_at(self.head().await).await.settled().unwrap();
+        writer
+    }
+
+    /// The same with what comes after the copy.
+    pub async fn install(&self) -> Box<dyn Writer> {
+        let writer = self.begin().await;
+        let survey = self.source.survey().await.unwrap();
+        for ddl in survey.tables.iter().flat_map(|found| &found.after) {
+            writer.build(ddl).await.settled().unwrap();
+        }
+        writer
+    }
+
+    /// The same for a target that an application writes to.
+    pub async fn install_keyed(&self) -> Box<dyn Writer> {
+        let writer = self.install().await;
+        for (id, _) in self.plan.ids() {
+            writer.make_key(id).await.unwrap();
+        }
         writer
     }
 

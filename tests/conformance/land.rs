@@ -11,7 +11,7 @@ use tidegate::domain::position::Position;
 use tidegate::domain::unit::Rows;
 use tidegate::domain::value::{Row, Value};
 
-fn mark(no: u32, lo: Option<i64>, hi: Option<i64>, rows: u64) -> Option<ChunkMark> {
+pub fn mark(no: u32, lo: Option<i64>, hi: Option<i64>, rows: u64) -> Option<ChunkMark> {
     let bound = |n: i64| Bound([Value::Integer(n)].into());
     Some(ChunkMark {
         chunk: ChunkId {
@@ -26,7 +26,7 @@ fn mark(no: u32, lo: Option<i64>, hi: Option<i64>, rows: u64) -> Option<ChunkMar
     })
 }
 
-fn items(from: i64, to: i64) -> Vec<Row> {
+pub fn items(from: i64, to: i64) -> Vec<Row> {
     (from..to)
         .map(|n| item(n, &format!("name {n}"), n))
         .collect()

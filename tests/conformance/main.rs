@@ -9,6 +9,7 @@ mod gate;
 mod ground;
 mod history;
 mod land;
+mod later;
 mod parts;
 mod postgres;
 mod ranges;
@@ -36,6 +37,8 @@ macro_rules! battery {
                        unique_values_are_exchanged, a_failed_batch_leaves_nothing, the_position_never_goes_back,
                        a_large_transaction_is_applied_in_pieces, unique_values_are_exchanged_across_pieces,
                        a_failed_piece_leaves_nothing;
+                later: rows_land_and_the_key_comes_when_it_is_needed, what_an_earlier_copy_landed_is_not_landed_twice,
+                       a_key_is_made_once, every_way_to_look_for_a_row_makes_the_key;
                 gate: closed_refuses_the_application_and_not_us, opening_lets_it_write_again, an_older_epoch_moves_nothing,
                       nothing_commits_after_the_barrier;
                 parts: nothing_is_left_behind, done_again_it_changes_nothing, what_is_listed_is_what_is_made,

@@ -8,6 +8,7 @@ mod gap;
 mod keys;
 mod kinds;
 mod large;
+mod later;
 mod lies;
 mod load;
 mod outage;

@@ -62,6 +62,8 @@ pub fn settle(kinds: (Engine, Engine), table: &mut Table, outline: &Outline, wis
 #[derive(Debug, Default)]
 struct Made {
     create: String,
+    /// What gives it its key, where that is a statement of its own.
+    key: Option<String>,
     after: Vec<Ddl>,
     /// Counters: raised last.
     counters: Vec<Ddl>,
@@ -91,6 +93,7 @@ pub fn carried(survey: Survey, plan: &Plan) -> Survey {
         counters.extend(made.counters);
         Surveyed {
             create: ddl("table", table.target.clone(), made.create),
+            key: made.key.map(|key| ddl("key", table.target.clone(), key)),
             after: made.after,
             ..found.clone()
         }

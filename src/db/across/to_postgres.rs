@@ -41,8 +41,9 @@ pub(super) fn made(plan: &Plan, table: &Table, outline: &Outline) -> Made {
     for part in outline.parts.iter().filter(|part| part.computed) {
         made.left.push(format!("the computed column {}", part.name));
     }
-    body.push(format!(
-        "CONSTRAINT {} PRIMARY KEY ({})",
+    made.key = Some(format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})",
+        qualified(&table.target),
         quote(&fitted(&format!("{name}_pkey"))),
         list(&key)
     ));

@@ -57,7 +57,7 @@ pub(super) async fn build(session: &mut Session, plan: &Plan, ddl: &Ddl) -> Resu
 }
 
 /// The statement with the target's names.
-fn moved(plan: &Plan, ddl: &Ddl) -> String {
+pub(super) fn moved(plan: &Plan, ddl: &Ddl) -> String {
     if across::kinds(plan).is_some() {
         return ddl.sql.clone();
     }
@@ -184,12 +184,25 @@ async fn there(
         "table" => {
             let (schema, name) = split(&target_of(plan, &ddl.name));
             let found = on_table(conn, &schema, &name).await?;
-            let there = found.into_iter().find(|there| there.kind == "table");
-            there.map(|there| match elsewhere(plan, ddl) {
-                true if across::kinds(plan).is_some() => without_options(&there.sql),
-                true => without_counters(&there.sql),
-                false => there.sql,
+            let of = |kind: &str| found.iter().find(|there| there.kind == kind);
+            of("table").map(|table| {
+                let bare = match elsewhere(plan, ddl) {
+                    true if across::kinds(plan).is_some() => without_options(&table.sql),
+                    true => without_counters(&table.sql),
+                    false => table.sql.clone(),
+                };
+                // Wanted without its key, it may have got that since.
+                match of("key") {
+                    Some(key) if !same(&bare, sql) => format!("{bare};\n{}", key.sql),
+                    _ => bare,
+                }
             })
+        }
+        "key" => {
+            let (schema, name) = split(&target_of(plan, &ddl.name));
+            let found = on_table(conn, &schema, &name).await?;
+            let there = found.into_iter().find(|there| there.kind == "key");
+            there.map(|there| there.sql)
         }
         "index" | "constraint" | "statistics" => {
             let Some((schema, name)) = qualified_name(sql, ddl.kind == "statistics") else {
@@ -245,6 +258,7 @@ async fn on_table(conn: &mut PgConnection, schema: &str, name: &str) -> sqlx::Re
         .filter(|relation| relation.schema == schema && relation.name == name)
         .flat_map(|relation| {
             let mut all = vec![source.create(relation)];
+            all.extend(source.key(relation));
             all.extend(source.after(relation));
             all
         })

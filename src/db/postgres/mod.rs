@@ -23,6 +23,7 @@ mod findings;
 mod form;
 mod gate;
 mod land;
+mod later;
 mod ledger;
 mod names;
 mod objects;

@@ -2,6 +2,7 @@
 
 use super::connect::Session;
 use super::gate::{self, CREATE_GATE, CREATE_GUARD, GUARD};
+use super::later::CREATE_KEY;
 use super::ledger::{self, CREATE_CHUNK, CREATE_LEDGER, FIRST_ROW};
 use super::names::{self, PREFIX, SCHEMA, literal, qualified, quote};
 use super::place::{OrFault, state};
@@ -41,6 +42,7 @@ pub(super) fn objects(side: Side, part: Part, plan: &Plan) -> Vec<Object> {
             schema,
             object("table", "tidegate.ledger", CREATE_LEDGER),
             object("table", "tidegate.chunk", CREATE_CHUNK),
+            object("table", "tidegate.key", CREATE_KEY),
         ],
         Part::Gate => {
             let mut all = vec![
@@ -264,7 +266,7 @@ fn removal(kind: &str, name: &str) -> String {
 fn part_of(object: &Object) -> Option<Part> {
     match (object.kind.as_str(), object.name.as_str()) {
         ("slot" | "publication", _) => Some(Part::Capture),
-        ("table", "tidegate.ledger" | "tidegate.chunk") => Some(Part::Ledger),
+        ("table", "tidegate.ledger" | "tidegate.chunk" | "tidegate.key") => Some(Part::Ledger),
         ("table", "tidegate.gate") | ("trigger" | "function", _) => Some(Part::Gate),
         _ => None,
     }

@@ -45,7 +45,8 @@ impl<'a> Source<'a> {
         all
     }
 
-    /// CREATE TABLE with its key, and whatever a row needs to be put there and found again.
+    /// CREATE TABLE with its key, unless that is a statement of its own ([`Source::key`]), and whatever a row needs to be put
+    /// there and found again.
     pub(super) fn create(self, relation: &Relation) -> Ddl {
         let mut statements = vec![self.table(relation)];
         for partition in self.partitions(relation.oid) {
@@ -72,16 +73,28 @@ impl<'a> Source<'a> {
         ddl("table", name_of(relation), statements.join(";\n"))
     }
 
+    /// The primary key, where it can be added when the rows are there: of a table without partitions that is known by it.
+    pub(super) fn key(self, relation: &Relation) -> Option<Ddl> {
+        let index = relation.key().filter(|index| index.primary)?;
+        let plain = relation.kind == Kind::Ordinary
+            && relation.partition_of.is_none()
+            && matches!(relation.identity, Identity::Default);
+        let mut constraints = relation.constraints.iter();
+        let constraint = constraints.find(|c| c.kind == 'p' && c.index == index.oid)?;
+        plain.then(|| ddl("key", name_of(relation), add(relation, constraint, "")))
+    }
+
     fn table(self, relation: &Relation) -> String {
         let columns = relation
             .columns
             .iter()
             .map(|column| self.column(relation, column));
         let key = relation.key().map(|index| index.oid);
+        let apart = self.key(relation).is_some();
         let constraints = relation
             .constraints
             .iter()
-            .filter(|constraint| in_body(constraint, key))
+            .filter(|constraint| in_body(constraint, key) && !(apart && constraint.kind == 'p'))
             .map(|c| format!("CONSTRAINT {} {}", quote(&c.name), c.definition));
         let body: Vec<String> = columns.chain(constraints).collect();
         let body = body.join(",\n  ");

@@ -2,6 +2,7 @@
 
 use super::catalog::{self, Identity, Kind, Relation, get};
 use super::connect::Session;
+use super::later;
 use super::names::{literal, qualified, shown};
 use super::objects::{self, Comment, Needs, Object, Sequence};
 use super::outline::outline;
@@ -58,6 +59,7 @@ async fn look(conn: &mut PgConnection) -> sqlx::Result<Survey> {
     let comments = objects::comments(conn).await?;
     let needs = objects::needs(conn).await?;
     let rows = rows(conn, &relations).await?;
+    let noted = later::noted(conn).await?;
     let source = Source {
         relations: &relations,
         sequences: &sequences,
@@ -65,7 +67,10 @@ async fn look(conn: &mut PgConnection) -> sqlx::Result<Survey> {
     let tables = relations
         .iter()
         .filter(|relation| relation.partition_of.is_none())
-        .map(|relation| surveyed(source, relation, &rows, &comments))
+        .map(|relation| Surveyed {
+            key: source.key(relation).or_else(|| put_off(relation, &noted)),
+            ..surveyed(source, relation, &rows, &comments)
+        })
         .collect();
     let extensions = objects::extensions(conn).await?;
     let functions = objects::functions(conn, None).await?;
@@ -194,6 +199,14 @@ async fn planned(conn: &mut PgConnection, relation: &Relation) -> sqlx::Result<u
     Ok(rows.and_then(|rows| rows.parse().ok()).unwrap_or_default())
 }
 
+/// The key that a table of ours is still to get.
+fn put_off(relation: &Relation, noted: &HashMap<String, String>) -> Option<Ddl> {
+    let name = name_of(relation);
+    let sql = noted.get(&name)?.clone();
+    let kind = "key".to_owned();
+    Some(Ddl { kind, name, sql })
+}
+
 fn surveyed(
     source: Source<'_>,
     relation: &Relation,
@@ -219,6 +232,7 @@ fn surveyed(
         rows: counted.map(|(rows, _)| *rows).sum(),
         exact,
         create: source.create(relation),
+        key: None,
         after,
         outline: outline(source, relation),
     }

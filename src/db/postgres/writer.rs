@@ -1,17 +1,19 @@
 //! The way to write, under one lease.
 
 use super::connect::{Server, Session};
+use super::later::{Later, Way};
 use super::sql::Tables;
 use super::transact::{begin, commit};
-use super::{apply, ddl, land, ledger, pieces};
+use super::{apply, ddl, land, later, ledger, pieces};
 use crate::db::across::fits;
 use crate::db::spill::Spill;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
-use crate::domain::fault::{Outcome, Result};
+use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::id::{TableId, Token};
 use crate::domain::position::Position;
+use crate::domain::table::Table;
 use async_trait::async_trait;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,6 +29,7 @@ pub(super) struct PgWriter {
     tables: Arc<Tables>,
     token: Token,
     spill: Spill,
+    later: Later,
     /// Of each table the right to put rows there.
     inserting: Mutex<HashMap<TableId, Arc<Semaphore>>>,
 }
@@ -36,12 +39,14 @@ impl PgWriter {
     pub(super) async fn open(server: Server, tables: Arc<Tables>, spill: Spill) -> Result<Self> {
         let mut session = writing(&server).await?;
         let token = ledger::take(&mut session, &tables.plan).await?;
+        let later = Later::read(&mut session, &tables.plan).await?;
         session.rest();
         Ok(Self {
             server,
             tables,
             token,
             spill,
+            later,
             inserting: Mutex::default(),
         })
     }
@@ -61,6 +66,23 @@ impl PgWriter {
             Arc::clone(turn)
         };
         turn.acquire_owned().await.ok()
+    }
+
+    /// Makes the keys that are put off of these tables.
+    async fn keyed(&self, tables: impl IntoIterator<Item = TableId>) -> Result<()> {
+        for table in tables {
+            self.make_key(table).await?;
+        }
+        Ok(())
+    }
+
+    fn planned(&self, table: TableId) -> Result<&Table> {
+        self.tables.plan.table(table).ok_or_else(|| {
+            Fault::new(
+                Kind::Own,
+                "a table is asked for that the plan does not have",
+            )
+        })
     }
 
     /// Begins a transaction under the lease.
@@ -134,7 +156,17 @@ impl Writer for PgWriter {
         if let Err(fault) = fits(&self.tables.plan, rows, []) {
             return Outcome::NotDone(fault);
         }
-        let turn = self.insert(landing.table).await;
+        let way = self.later.way(&landing);
+        if way == Way::KeyFirst
+            && let Err(fault) = self.keyed([landing.table]).await
+        {
+            return Outcome::NotDone(fault);
+        }
+        // Without an index there is none that gets loose.
+        let turn = match way {
+            Way::Bare => None,
+            Way::Keyed | Way::KeyFirst => self.insert(landing.table).await,
+        };
         let mut session = match self.begin(doing, None).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
@@ -154,6 +186,11 @@ impl Writer for PgWriter {
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
         let doing = "apply changes";
         if let Err(fault) = fits(&self.tables.plan, None, batch.changes()) {
+            return Outcome::NotDone(fault);
+        }
+        let without = self.later.all();
+        let changed = |table: &TableId| batch.log.iter().any(|txn| txn.touches(*table));
+        if let Err(fault) = self.keyed(without.into_iter().filter(changed)).await {
             return Outcome::NotDone(fault);
         }
         let mut session = match self.begin(doing, Some(batch.upto)).await {
@@ -182,5 +219,60 @@ impl Writer for PgWriter {
         };
         let done = ddl::build(&mut session, &self.tables.plan, ddl).await;
         end(session, doing, done).await
+    }
+
+    async fn put_off_key(&self, table: TableId, key: &Ddl) -> Outcome<()> {
+        let doing = "note a key that is to be made";
+        let done = async {
+            let planned = self.planned(table)?;
+            let mut session = self.begin(doing, None).await?;
+            let sql = ddl::moved(&self.tables.plan, key);
+            let noted = later::note(&mut session, planned, &sql).await;
+            Ok((session, noted))
+        };
+        let done = match done.await {
+            Ok((session, noted)) => end(session, doing, noted).await,
+            Err(fault) => return Outcome::NotDone(fault),
+        };
+        if matches!(done, Outcome::Done(())) {
+            self.later.add(table);
+        }
+        done
+    }
+
+    fn copy_begins(&self, table: TableId) {
+        self.later.fill(table);
+    }
+
+    fn keyless(&self) -> BTreeSet<TableId> {
+        self.later.all()
+    }
+
+    fn making_key(&self) -> Option<TableId> {
+        self.later.at_work()
+    }
+
+    async fn make_key(&self, table: TableId) -> Result<bool> {
+        if !self.later.all().contains(&table) {
+            return Ok(false);
+        }
+        let doing = "make a key";
+        let planned = self.planned(table)?;
+        let _making = self.later.making(table);
+        let mut session = self.begin(doing, None).await?;
+        let made = later::make(&mut session, planned).await;
+        match end(session, doing, made).await {
+            Outcome::Done(made) => {
+                self.later.made(table);
+                Ok(made)
+            }
+            Outcome::NotDone(fault) => Err(fault),
+            // Asked for again, it finds out.
+            Outcome::Unknown(evidence) => Err(Fault::new(
+                Kind::Transient,
+                "it is not known whether a key was made",
+            )
+            .cause(evidence)),
+        }
     }
 }

@@ -381,6 +381,7 @@ fn surveyed(definition: &Definition, rows: usize) -> Surveyed {
             name: definition.table.source.clone(),
             sql,
         },
+        key: None,
         after: Vec::new(),
         outline: Default::default(),
     }

@@ -84,6 +84,7 @@ fn surveyed(conn: &Connection, found: &Found) -> rusqlite::Result<Surveyed> {
         rows: Rows(rows.cast_unsigned()),
         exact: !virtual_table,
         create: ddl("table", &found.name, &create),
+        key: None,
         after,
         outline: if virtual_table {
             Outline::default()

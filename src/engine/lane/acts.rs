@@ -13,6 +13,7 @@ use crate::domain::id::TableId;
 use crate::domain::key::Key;
 use crate::domain::position::{Position, Seen};
 use crate::engine::report::Report;
+use crate::engine::schema;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,8 +53,15 @@ impl Lane {
             tables: batch.tables().into_iter().collect(),
             landed: self.landed.clone(),
         };
+        let site = self.site.clone();
         self.flying += 1;
         self.works.push(Box::pin(async move {
+            let keyless = writer.keyless();
+            for table in sent.tables.iter().filter(|table| keyless.contains(table)) {
+                if let Err(fault) = schema::make_key(&site, &*writer, *table).await {
+                    return Done::Applied(sent, Outcome::NotDone(fault));
+                }
+            }
             let outcome = writer.apply(batch).await;
             Done::Applied(sent, outcome)
         }));

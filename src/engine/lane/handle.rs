@@ -7,8 +7,9 @@ use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::TableId;
 use crate::domain::key::Key;
 use crate::domain::position::{Barrier, Position, Seen};
-use crate::engine::site::stopped;
-use std::collections::HashSet;
+use crate::engine::schema;
+use crate::engine::site::{Site, stopped};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -176,6 +177,27 @@ impl LaneHandle {
     /// Runs one statement of the plan's schema on the target.
     pub async fn build(&self, ddl: Ddl) -> Result<()> {
         self.writer.build(&ddl).await.settled()
+    }
+
+    /// Makes the key of a table where that was put off; tries again what fails in passing.
+    pub async fn make_key(&self, site: &Site, table: TableId) -> Result<()> {
+        site.retry(|| schema::make_key(site, &*self.writer, table))
+            .await
+    }
+
+    /// A table whose key is being made now: what changes it waits.
+    pub fn making_key(&self) -> Option<TableId> {
+        self.writer.making_key()
+    }
+
+    /// A copy of the table begins: its chunks don't overlap each other.
+    pub fn copy_begins(&self, table: TableId) {
+        self.writer.copy_begins(table);
+    }
+
+    /// The tables whose key is put off: comparing their rows would read all of a table for each chunk.
+    pub fn keyless(&self) -> BTreeSet<TableId> {
+        self.writer.keyless()
     }
 
     /// Where the target stands, read back.

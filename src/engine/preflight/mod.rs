@@ -169,16 +169,18 @@ fn builds(source: &Survey, target: &Survey, plan: &Plan) -> Vec<Build> {
             continue;
         };
         let named = (alike && table.target != table.source).then_some(table.target.as_str());
-        if !target
+        let fresh = !target
             .tables
             .iter()
-            .any(|there| there.table.target.eq_ignore_ascii_case(&table.target))
-        {
+            .any(|there| there.table.target.eq_ignore_ascii_case(&table.target));
+        if fresh {
             builds.push(build(&found.create, named, false));
         }
         let missing = found
-            .after
+            .key
             .iter()
+            .filter(|_| fresh)
+            .chain(&found.after)
             .filter(|ddl| !there(&ddl.kind, &ddl.name));
         builds.extend(missing.map(|ddl| Build {
             name: ddl.name.clone(),
