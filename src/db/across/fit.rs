@@ -4,9 +4,11 @@ use super::{kinds, mapping};
 use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Image};
 use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::id::TableId;
 use crate::domain::packed::Cell;
 use crate::domain::plan::{Engine, Plan};
 use crate::domain::table::{Column, Table};
+use std::collections::BTreeMap;
 
 /// Why a value does not fit its column on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,43 +50,88 @@ impl Misfit {
 /// The largest whole number that a binary64 can be taken for: 2^63.
 const WHOLE: f64 = 9_223_372_036_854_775_808.0;
 
-/// Why the target would not hold this value as it is; none when it would.
-pub fn misfit(to: Engine, column: &Column, key: bool, cell: Cell<'_>) -> Option<Misfit> {
-    let class = |cell: Cell<'_>| {
-        Some(Misfit::Class(match cell {
-            Cell::Null => return None,
-            Cell::Integer(_) => "integer",
-            Cell::Real(_) => "real",
-            Cell::Text(_) => "text",
-            Cell::Blob(_) => "blob",
-        }))
-    };
-    match (to, column.becomes.as_str(), cell) {
-        (_, "", _) | (_, _, Cell::Null) => None,
-        (Engine::Postgres, "bigint" | "numeric", Cell::Integer(_)) => None,
-        (Engine::Postgres, "double precision", Cell::Real(_)) => None,
-        (Engine::Postgres, "numeric", Cell::Real(r)) => {
+/// What a column of the target holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Whatever the source's does.
+    Anything,
+    /// Whole numbers.
+    Whole,
+    /// Whole numbers, and numbers that don't read back as one.
+    Numbers,
+    /// 0 and 1.
+    Truth,
+    /// Numbers in binary64.
+    Binary,
+    /// The same, but no NaN, and no minus zero.
+    PlainBinary,
+    /// Text in UTF-8 without NUL.
+    Utf8,
+    /// Text.
+    Text,
+    /// Dates and times of a key, whose text sorts as they do.
+    Dates,
+    /// Bytes.
+    Blobs,
+    /// Nothing that is known here.
+    Nothing,
+}
+
+impl Holds {
+    /// `key`: whether the column is of the key.
+    pub fn of(to: Engine, column: &Column, key: bool) -> Self {
+        match (to, column.becomes.as_str()) {
+            (_, "") => Self::Anything,
+            (Engine::Postgres, "bigint") | (Engine::Sqlite, "INTEGER") => Self::Whole,
+            (Engine::Postgres, "numeric") => Self::Numbers,
+            (Engine::Postgres, "boolean") => Self::Truth,
+            (Engine::Postgres, "double precision") => Self::Binary,
+            (Engine::Postgres, "text") => Self::Utf8,
+            (Engine::Sqlite, "REAL") => Self::PlainBinary,
+            (Engine::Sqlite, "TEXT") if key && dated(&column.declared) => Self::Dates,
+            (Engine::Sqlite, "TEXT") => Self::Text,
+            (Engine::Postgres, "bytea") | (Engine::Sqlite, "BLOB") => Self::Blobs,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// The same for each column of a table.
+    pub fn all(to: Engine, table: &Table) -> Vec<Self> {
+        let keyed = keyed(table);
+        let columns = table.columns.iter().enumerate();
+        columns
+            .map(|(at, column)| Self::of(to, column, keyed(at)))
+            .collect()
+    }
+
+    /// Why the target would not hold this value as it is; none when it would.
+    pub fn misfit(self, cell: Cell<'_>) -> Option<Misfit> {
+        match (self, cell) {
+            (Self::Anything, _)
+            | (_, Cell::Null)
+            | (Self::Whole | Self::Numbers, Cell::Integer(_))
+            | (Self::Binary, Cell::Real(_))
+            | (Self::Text, Cell::Text(_))
+            | (Self::Blobs, Cell::Blob(_)) => None,
             // Both SQLite and we read a whole numeric as a whole number.
-            (r.fract() == 0.0 && (-WHOLE..WHOLE).contains(&r)).then_some(Misfit::Ambiguous)
+            (Self::Numbers, Cell::Real(r)) => {
+                (r.fract() == 0.0 && (-WHOLE..WHOLE).contains(&r)).then_some(Misfit::Ambiguous)
+            }
+            (Self::Truth, Cell::Integer(i)) => (!matches!(i, 0 | 1)).then_some(Misfit::NoBoolean),
+            (Self::Utf8, Cell::Text(text)) => match std::str::from_utf8(text) {
+                Err(_) => Some(Misfit::NotUtf8),
+                Ok(text) => text.contains('\0').then_some(Misfit::Nul),
+            },
+            (Self::PlainBinary, Cell::Real(r)) if r.is_nan() => Some(Misfit::Nan),
+            (Self::PlainBinary, Cell::Real(r)) => {
+                (r == 0.0 && r.is_sign_negative()).then_some(Misfit::MinusZero)
+            }
+            (Self::Dates, Cell::Text(text)) => (!sorts(text)).then_some(Misfit::Unsorted),
+            (_, Cell::Integer(_)) => Some(Misfit::Class("integer")),
+            (_, Cell::Real(_)) => Some(Misfit::Class("real")),
+            (_, Cell::Text(_)) => Some(Misfit::Class("text")),
+            (_, Cell::Blob(_)) => Some(Misfit::Class("blob")),
         }
-        (Engine::Postgres, "boolean", Cell::Integer(i)) => {
-            (!matches!(i, 0 | 1)).then_some(Misfit::NoBoolean)
-        }
-        (Engine::Postgres, "text", Cell::Text(text)) => match std::str::from_utf8(text) {
-            Err(_) => Some(Misfit::NotUtf8),
-            Ok(text) => text.contains('\0').then_some(Misfit::Nul),
-        },
-        (Engine::Postgres, "bytea", Cell::Blob(_)) => None,
-        (Engine::Sqlite, "INTEGER", Cell::Integer(_)) => None,
-        (Engine::Sqlite, "REAL", Cell::Real(r)) if r.is_nan() => Some(Misfit::Nan),
-        (Engine::Sqlite, "REAL", Cell::Real(r)) => {
-            (r == 0.0 && r.is_sign_negative()).then_some(Misfit::MinusZero)
-        }
-        (Engine::Sqlite, "TEXT", Cell::Text(text)) => {
-            (key && dated(&column.declared) && !sorts(text)).then_some(Misfit::Unsorted)
-        }
-        (Engine::Sqlite, "BLOB", Cell::Blob(_)) => None,
-        _ => class(cell),
     }
 }
 
@@ -128,25 +175,30 @@ pub fn fits<'a>(
         return Ok(());
     };
     if let Some((table, rows)) = rows {
-        let keyed = keyed(table);
+        let holds = Holds::all(to, table);
         let cells = rows.packed()?;
         for at in 0..rows.len() {
-            for (n, (column, cell)) in table.columns.iter().zip(cells.cells(at)).enumerate() {
-                if let Some(misfit) = misfit(to, column, keyed(n), cell) {
+            for (n, (holds, cell)) in holds.iter().zip(cells.cells(at)).enumerate() {
+                if let Some(misfit) = holds.misfit(cell)
+                    && let Some(column) = table.columns.get(n)
+                {
                     let key = table.key_of(&cells.row(at)).to_string();
                     return Err(parked(to, table, column, &key, misfit));
                 }
             }
         }
     }
+    let mut known: BTreeMap<TableId, Vec<Holds>> = BTreeMap::new();
     for change in changes {
         let Some(table) = plan.table(change.table) else {
             continue;
         };
-        let keyed = keyed(table);
+        let holds = known
+            .entry(change.table)
+            .or_insert_with(|| Holds::all(to, table));
         let one = |at: usize, cell: Cell<'_>| {
+            let misfit = holds.get(at)?.misfit(cell)?;
             let column = table.columns.get(at)?;
-            let misfit = misfit(to, column, keyed(at), cell)?;
             Some(parked(to, table, column, &change.key.to_string(), misfit))
         };
         let found = match &change.image {
@@ -217,10 +269,10 @@ mod tests {
     #[test]
     fn what_reads_back_as_it_was_fits_and_nothing_else() {
         let pg = |becomes: &str, cell: Cell<'_>| {
-            misfit(Engine::Postgres, &column("", becomes), false, cell)
+            Holds::of(Engine::Postgres, &column("", becomes), false).misfit(cell)
         };
         let lite = |declared: &str, becomes: &str, cell: Cell<'_>| {
-            misfit(Engine::Sqlite, &column(declared, becomes), true, cell)
+            Holds::of(Engine::Sqlite, &column(declared, becomes), true).misfit(cell)
         };
         assert_eq!(pg("bigint", Cell::Integer(i64::MIN)), None);
         assert_eq!(pg("bigint", Cell::Text(b"1")), Some(Misfit::Class("text")));

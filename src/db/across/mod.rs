@@ -6,7 +6,7 @@
 //!
 //! Rows travel as values, and both sides read a value in one form, so that the same is equal and nothing else is: a boolean of
 //! PostgreSQL is 0 or 1, a `numeric` that came from SQLite is the whole or binary64 number it was, and what SQLite has no type
-//! for is the text that PostgreSQL writes. A value that the target would store as another one is never written: [`misfit`]
+//! for is the text that PostgreSQL writes. A value that the target would store as another one is never written: [`Holds::misfit`]
 //! finds it, before the migration begins and again in front of every write.
 
 mod fit;
@@ -16,7 +16,7 @@ mod outline;
 mod to_postgres;
 mod to_sqlite;
 
-pub use fit::{Misfit, fits, misfit, whole};
+pub use fit::{Holds, Misfit, fits, whole};
 pub use mapping::{ambiguous, becomes, sorts_as_bytes};
 pub use outline::{Counter, Fold, Foreign, Index, IndexPart, Moment, Outline, Part, Preset, Word};
 pub use to_sqlite::counter;

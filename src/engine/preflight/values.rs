@@ -3,23 +3,25 @@
 
 use super::finding;
 use crate::db::Endpoint;
-use crate::db::across::{Misfit, kinds, misfit, whole};
+use crate::db::across::{Holds, Misfit, kinds, whole};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::id::TableId;
-use crate::domain::key::Bound;
-use crate::domain::packed::Packed;
+use crate::domain::key::{Bound, Pick, Range};
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::table::{Column, Table};
 use crate::domain::unit::{Bytes, Rows};
+use futures_util::stream::{self, TryStreamExt as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Rows looked at in one read transaction.
+/// Rows of one range.
 const ROWS: Rows = Rows(20_000);
-/// Bytes of them.
+/// Ranges that are read at once.
+const BESIDE: usize = 2;
+/// Bytes of them in one read.
 const BYTES: Bytes = Bytes(8 << 20);
-/// Rows looked at before the read beside it gets its turn.
+/// Rows looked at before the reads beside them get their turn.
 const TURN: usize = 256;
 
 /// What doesn't fit, by column and reason: how many, and the first key.
@@ -40,7 +42,7 @@ pub(super) async fn findings(source: &dyn Endpoint, plan: &Arc<Plan>) -> Result<
     Ok(findings)
 }
 
-/// Reads the next rows while the last ones are looked at.
+/// Reads some ranges beside each other.
 async fn look(
     source: &dyn Endpoint,
     plan: &Arc<Plan>,
@@ -48,44 +50,59 @@ async fn look(
     table: &Table,
     to: Engine,
 ) -> Result<Found> {
-    let read = async |after: Option<&Bound>| {
-        // A read of its own for each: the source's log must not wait for us.
-        let mut view = source.view(plan).await?;
-        view.chunk(id, after, ROWS, BYTES, false).await
-    };
-    let keyed = (0..table.columns.len()).map(|at| {
-        let key = table.key();
-        key.is_some_and(|key| key.columns.contains(&(at as u16)))
-    });
-    let keyed: Vec<bool> = keyed.collect();
-    let mut found = Found::new();
-    let mut now = read(None).await?;
-    loop {
-        let rows = now.rows.packed()?;
-        let looked = look_at(table, to, &keyed, &rows, &mut found);
-        let Some(after) = now.cut else {
-            looked.await;
-            return Ok(found);
+    let holds = Holds::all(to, table);
+    let ends = stream::try_unfold(Some(None), async |from: Option<Option<Bound>>| {
+        let Some(lo) = from else {
+            return Ok(None);
         };
-        let (next, ()) = tokio::join!(read(Some(&after)), looked);
-        drop(rows);
-        now = next?;
-    }
+        let mut view = source.view(plan).await?;
+        let hi = view.bound(id, lo.as_ref(), ROWS).await?;
+        let range = Range { lo, hi: hi.clone() };
+        Ok(Some((range, hi.map(Some))))
+    });
+    let looked = ends
+        .map_ok(|range| look_at(source, plan, id, table, &holds, range))
+        .try_buffered(BESIDE);
+    let all = Found::new();
+    looked
+        .try_fold(all, async |mut all, some| {
+            for (what, (count, first)) in some {
+                all.entry(what).or_insert((0, first)).0 += count;
+            }
+            Ok(all)
+        })
+        .await
 }
 
-async fn look_at(table: &Table, to: Engine, keyed: &[bool], rows: &Packed, found: &mut Found) {
-    for at in 0..rows.len() {
-        if at % TURN == 0 {
-            tokio::task::yield_now().await;
-        }
-        let columns = table.columns.iter().zip(keyed);
-        for (n, ((column, keyed), cell)) in columns.zip(rows.cells(at)).enumerate() {
-            if let Some(misfit) = misfit(to, column, *keyed, cell) {
-                let (count, _) = found
-                    .entry((n, misfit))
-                    .or_insert_with(|| (0, table.key_of(&rows.row(at)).to_string()));
-                *count += 1;
+/// Looks at all of a range, in reads of their own: the source's log must not wait for us.
+async fn look_at(
+    source: &dyn Endpoint,
+    plan: &Arc<Plan>,
+    id: TableId,
+    table: &Table,
+    holds: &[Holds],
+    mut range: Range,
+) -> Result<Found> {
+    let mut found = Found::new();
+    loop {
+        let mut view = source.view(plan).await?;
+        let read = view.rows(id, &Pick::Range(range.clone()), BYTES).await?;
+        drop(view);
+        let rows = read.rows.packed()?;
+        for at in 0..rows.len() {
+            if at % TURN == 0 {
+                tokio::task::yield_now().await;
             }
+            for (n, (holds, cell)) in holds.iter().zip(rows.cells(at)).enumerate() {
+                if let Some(misfit) = holds.misfit(cell) {
+                    let first = || (0, table.key_of(&rows.row(at)).to_string());
+                    found.entry((n, misfit)).or_insert_with(first).0 += 1;
+                }
+            }
+        }
+        match read.cut {
+            Some(cut) => range.lo = Some(cut),
+            None => return Ok(found),
         }
     }
 }
