@@ -2,7 +2,8 @@
 //!
 //! A position is the place in the log where a commit ends. A thread of the feed's own reads the wire (`pull.rs`) and a task
 //! puts its messages together: the server must hear from us while nobody takes anything, and a call of `next` that is dropped
-//! must lose nothing. What is handed out waits in a short channel; beyond that the server is not read from, and keeps the log.
+//! must lose nothing. What is handed out waits in a short channel, several items at a time where they come quickly; beyond that the
+//! server is not read from, and keeps the log.
 
 use super::assemble::Assembler;
 use super::connect::Server;
@@ -27,8 +28,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Items that wait to be taken. Few, because each may be as large as `db::spill` leaves it in memory.
-const ITEMS: usize = 8;
+/// Handfuls of items that wait to be taken. Few, because each item may be as large as `db::spill` leaves it in memory.
+const HANDFULS: usize = 4;
+/// Items of a handful, and bytes beyond which none is added.
+const ITEMS: usize = 32;
+const BYTES: u64 = 64 << 10;
 /// So often in a row, at one place of its log, a server may ask how far we are: an idle one does it twice a minute.
 const ASKED: u32 = 1_000;
 /// After so long without a word it is asked whether the server still sends.
@@ -39,7 +43,9 @@ const READ: &str = "read the stream";
 
 /// The stream of one slot.
 pub(super) struct PgFeed {
-    items: mpsc::Receiver<Result<Item>>,
+    handfuls: mpsc::Receiver<Result<Vec<Item>>>,
+    /// Of the last one what is not handed out yet.
+    items: std::vec::IntoIter<Item>,
     /// Up to where the server may forget.
     release: watch::Sender<u64>,
     /// Up to where items were handed out.
@@ -80,13 +86,15 @@ impl PgFeed {
         let missing = relations.unpublished(&mut session).await?;
         session.rest();
 
-        let (out, items) = mpsc::channel(ITEMS);
+        let (out, handfuls) = mpsc::channel(HANDFULS);
         let pump = Pump {
             assembler: Assembler::new(server.clone(), relations, xid, spill),
             server,
             name,
             pull,
             out,
+            handful: Vec::new(),
+            bytes: 0,
             said: ready.from,
             passed: None,
             unsaid: 0,
@@ -96,7 +104,8 @@ impl PgFeed {
         let first = first.chain([Item::Idle(Position(ready.from.into()))]);
         tokio::spawn(pump.run(first.collect(), stop));
         Ok(Self {
-            items,
+            handfuls,
+            items: Vec::new().into_iter(),
             release,
             delivered: ready.from,
             ended: None,
@@ -109,13 +118,18 @@ impl PgFeed {
 #[async_trait]
 impl Feed for PgFeed {
     async fn next(&mut self) -> Result<Item> {
-        let item = match self.items.recv().await {
-            Some(Ok(item)) => item,
-            Some(Err(fault)) => {
-                self.ended = Some(fault.clone());
-                return Err(fault);
+        let item = loop {
+            if let Some(item) = self.items.next() {
+                break item;
             }
-            None => return Err(self.ended.as_ref().unwrap_or(&self.lost).clone()),
+            match self.handfuls.recv().await {
+                Some(Ok(items)) => self.items = items.into_iter(),
+                Some(Err(fault)) => {
+                    self.ended = Some(fault.clone());
+                    return Err(fault);
+                }
+                None => return Err(self.ended.as_ref().unwrap_or(&self.lost).clone()),
+            }
         };
         let position = match &item {
             Item::Txn(txn) => Some(txn.head.position),
@@ -150,7 +164,10 @@ struct Pump {
     name: String,
     pull: Pull,
     assembler: Assembler,
-    out: mpsc::Sender<Result<Item>>,
+    out: mpsc::Sender<Result<Vec<Item>>>,
+    /// What goes out next, as soon as nothing more is there at once.
+    handful: Vec<Item>,
+    bytes: u64,
     /// The last position that was handed on.
     said: u64,
     /// A later one, with nothing up to it.
@@ -205,8 +222,11 @@ impl Pump {
         for item in first {
             self.say(item).await;
         }
+        self.hand_on().await;
         loop {
             if let Err(fault) = self.step().await {
+                // What came before it is whole.
+                self.hand_on().await;
                 return fault;
             }
         }
@@ -222,9 +242,12 @@ impl Pump {
                 self.event(event).await?;
             }
             Woken::Silence => self.look().await?,
-            Woken::Quiet => {}
+            Woken::Quiet => {
+                self.say_passed().await;
+                self.hand_on().await;
+            }
         }
-        if self.passed.is_some() && (self.unsaid == 0 || self.unsaid >= PASSED) {
+        if self.unsaid >= PASSED {
             self.say_passed().await;
         }
         Ok(())
@@ -232,13 +255,10 @@ impl Pump {
 
     async fn woken(&mut self) -> Woken {
         let mut event = pin!(self.pull.recv());
-        if self.passed.is_some() {
+        if self.passed.is_some() || !self.handful.is_empty() {
             return match poll_immediate(&mut event).await {
                 Some(event) => Woken::Event(event),
-                None => {
-                    self.unsaid = 0;
-                    Woken::Quiet
-                }
+                None => Woken::Quiet,
             };
         }
         tokio::select! {
@@ -300,9 +320,25 @@ impl Pump {
         }
     }
 
-    /// Hands an item on, once there is room for it.
+    /// Hands an item on, with those that come right behind it.
     async fn say(&mut self, item: Item) {
-        if self.out.send(Ok(item)).await.is_err() {
+        if let Item::Txn(txn) = &item {
+            self.bytes += txn.weight();
+        }
+        self.handful.push(item);
+        if self.handful.len() >= ITEMS || self.bytes >= BYTES {
+            self.hand_on().await;
+        }
+    }
+
+    /// Hands on what has gathered, once there is room for it.
+    async fn hand_on(&mut self) {
+        if self.handful.is_empty() {
+            return;
+        }
+        self.bytes = 0;
+        let handful = std::mem::take(&mut self.handful);
+        if self.out.send(Ok(handful)).await.is_err() {
             // The feed is gone, and this task is about to be.
             std::future::pending().await
         }

@@ -4,14 +4,18 @@ use crate::domain::change::Item;
 use crate::domain::fault::{Fault, Result};
 use crate::domain::position::Position;
 use crate::engine::site::{Site, stopped};
+use futures_util::future::poll_immediate;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-/// Items read ahead at most, and kilobytes of them (and one more item, however large).
-const ITEMS: usize = 256;
+/// Handfuls read ahead at most, and kilobytes of them (and one more item, however large).
+const HANDFULS: usize = 32;
 const AHEAD_KB: u32 = 4 << 10;
+/// Items of a handful, and bytes beyond which none is added: every one of them alone would wake the lane.
+const ITEMS: usize = 32;
+const BYTES: u64 = 64 << 10;
 
 /// The pause before the source is told again what it may forget.
 const RELEASE_AGAIN: Duration = Duration::from_secs(1);
@@ -19,8 +23,8 @@ const RELEASE_AGAIN: Duration = Duration::from_secs(1);
 /// What comes from the stream.
 pub(super) enum Fed {
     Opened,
-    /// With its share of what may be read ahead.
-    Item(Item, OwnedSemaphorePermit),
+    /// What came at once, with its share of what may be read ahead.
+    Items(Vec<Item>, OwnedSemaphorePermit),
     /// The last that is heard of this feed.
     Broken(Fault),
 }
@@ -34,7 +38,7 @@ pub(super) struct Feeder {
 impl Feeder {
     /// Opens the stream after `start` in a task of its own. `release`: up to where the source may forget.
     pub fn spawn(site: &Site, start: Position, release: watch::Receiver<Position>) -> Self {
-        let (tx, items) = mpsc::channel(ITEMS);
+        let (tx, items) = mpsc::channel(HANDFULS);
         let site = site.clone();
         let task = tokio::spawn(async move {
             if let Err(fault) = run(&site, start, release, &tx).await {
@@ -87,12 +91,34 @@ async fn run(
                 continue;
             }
         };
-        let weight = match &item {
-            Item::Txn(txn) => txn.weight(),
-            _ => 0,
+        let mut weight = weight(&item);
+        let mut items = vec![item];
+        let broken = loop {
+            if items.len() >= ITEMS || weight >= BYTES {
+                break None;
+            }
+            match poll_immediate(feed.next()).await {
+                Some(Ok(item)) => {
+                    weight += self::weight(&item);
+                    items.push(item);
+                }
+                Some(Err(fault)) => break Some(fault),
+                None => break None,
+            }
         };
         let share = u32::try_from(weight >> 10).map_or(AHEAD_KB, |kb| kb.min(AHEAD_KB));
         let permit = Arc::clone(&room).acquire_many_owned(share).await;
-        said(Fed::Item(item, permit.map_err(|_| stopped())?)).await?;
+        said(Fed::Items(items, permit.map_err(|_| stopped())?)).await?;
+        if let Some(fault) = broken {
+            return Err(fault);
+        }
+    }
+}
+
+/// Bytes that an item takes.
+fn weight(item: &Item) -> u64 {
+    match item {
+        Item::Txn(txn) => txn.weight(),
+        _ => 0,
     }
 }

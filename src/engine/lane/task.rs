@@ -33,8 +33,8 @@ const CHECKPOINT: u32 = 40;
 const ASKS: usize = 64;
 /// Reports that wait for the supervisor; beyond, nothing new is begun.
 const REPORTS: usize = 64;
-/// Items taken from the feeder in one go.
-const DRAUGHT: usize = 256;
+/// Handfuls of items taken from the feeder in one go.
+const DRAUGHT: usize = 8;
 
 /// The lane, before and while it runs.
 pub struct Lane {
@@ -352,7 +352,11 @@ impl Lane {
         let mut next = first;
         for taken in 1..=DRAUGHT {
             match next {
-                Some(Fed::Item(item, _share)) => self.core.delivered(item),
+                Some(Fed::Items(items, _share)) => {
+                    for item in items {
+                        self.core.delivered(item);
+                    }
+                }
                 Some(Fed::Opened) => {
                     self.opened = true;
                     self.retries.worked(Work::Feed);
