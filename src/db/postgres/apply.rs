@@ -24,8 +24,25 @@ pub(super) const DOING: &str = "apply changes";
 /// The statements of the batch's tables, and what each of them is to do.
 pub(super) type Made = BTreeMap<TableId, Arc<TableSql>>;
 
-/// Applies inside the caller's transaction.
-pub(super) async fn apply(
+/// Applies a batch inside the caller's transaction, with no savepoint: almost always nothing is in the way, and each costs two
+/// round trips. None: something is, and the transaction must be begun anew, for [`in_other_ways`].
+pub(super) async fn at_once(
+    session: &mut Session,
+    tables: &Tables,
+    batch: &Batch,
+) -> Result<Option<Applied>> {
+    let touched = batch.changes().map(|change| change.table);
+    let made = made(session, tables, touched.collect()).await?;
+    let net: Vec<&Change> = batch.changes().collect();
+    match set_wise(session, &made, &net).await {
+        Ok(applied) => Ok(Some(applied)),
+        Err(broke) if broke.in_the_way() => Ok(None),
+        Err(broke) => Err(broke.fault(session, DOING)),
+    }
+}
+
+/// Applies a batch inside the caller's transaction, when its net effect as it is runs into a constraint.
+pub(super) async fn in_other_ways(
     session: &mut Session,
     tables: &Tables,
     batch: &Batch,
@@ -35,9 +52,16 @@ pub(super) async fn apply(
     let made = made(session, tables, touched.collect()).await?;
     let net: Vec<&Change> = batch.changes().collect();
     let log: Vec<&Change> = log().collect();
-    ways(session, &made, &net, &log)
-        .await
-        .map_err(|broke| broke.fault(session, DOING))
+    let done = async {
+        savepoint(session).await?;
+        let done = exchanged(session, &made, &net).await;
+        match settled(session, done).await {
+            Err(broke) if broke.in_the_way() => in_order(session, &made, &log).await,
+            done => done,
+        }
+    };
+    let done = done.await;
+    done.map_err(|broke: Broke| broke.fault(session, DOING))
 }
 
 /// The statements of these tables.
@@ -51,19 +75,6 @@ pub(super) async fn made(
         made.insert(table, tables.get(session, table).await?);
     }
     Ok(made)
-}
-
-/// One way after the other, while a constraint is in the way.
-async fn ways(
-    session: &mut Session,
-    made: &Made,
-    net: &[&Change],
-    log: &[&Change],
-) -> Result<Applied, Broke> {
-    match as_set(session, made, net).await {
-        Err(broke) if broke.in_the_way() => in_order(session, made, log).await,
-        other => other,
-    }
 }
 
 /// The net effect by one of both ways that know no order.

@@ -5,7 +5,7 @@ use super::service;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -72,7 +72,11 @@ impl Server {
             side,
             label: format!("{}/{}", address(&options), database(&options)),
         });
-        let options = options.application_name("tidegate").options(SETTINGS);
+        // What is slow is told in our own words: making an index takes its time.
+        let options = options
+            .application_name("tidegate")
+            .options(SETTINGS)
+            .disable_statement_logging();
         Ok(Self {
             place,
             options,
@@ -216,11 +220,16 @@ impl Session {
 
     /// Runs statements that give nothing back.
     pub(super) async fn run(&mut self, sql: &str, doing: &str) -> Result<()> {
+        self.count(sql, doing).await.map(drop)
+    }
+
+    /// Runs statements; the rows that all of them touched or found.
+    pub(super) async fn count(&mut self, sql: &str, doing: &str) -> Result<u64> {
         let place = Arc::clone(&self.server.place);
         self.conn()?
             .execute(sqlx::raw_sql(sql))
             .await
-            .map(drop)
+            .map(|done| done.rows_affected())
             .or_fault(&place, doing)
     }
 

@@ -50,52 +50,40 @@ pub(super) async fn begin(
     applied: Option<Position>,
     doing: &str,
 ) -> Result<()> {
-    session.run("BEGIN", doing).await?;
-    let place = session.shared_place();
     let mine = token.0.cast_signed();
-    let held = match applied {
-        None => sqlx::query("SELECT 1 FROM tidegate.ledger WHERE token = $1 FOR KEY SHARE")
-            .bind(mine)
-            .fetch_optional(session.conn()?)
-            .await
-            .or_fault(&place, doing)?
-            .is_some(),
-        Some(position) => {
-            let before: Option<String> = sqlx::query_scalar(
-                "SELECT applied::text FROM tidegate.ledger WHERE token = $1 FOR NO KEY UPDATE",
-            )
+    // Together, for each round trip counts where batches are small.
+    let sql = match applied {
+        None => format!("BEGIN; SELECT 1 FROM tidegate.ledger WHERE token = {mine} FOR KEY SHARE"),
+        Some(Position(upto)) => format!(
+            "BEGIN; UPDATE tidegate.ledger SET applied = {upto} WHERE token = {mine} AND applied <= {upto}"
+        ),
+    };
+    match (session.count(&sql, doing).await?, applied) {
+        (0, Some(position)) => Err(why_not(session, mine, position, doing).await?),
+        (0, None) => Err(refused::lease_lost(session.place())),
+        _ => Ok(()),
+    }
+}
+
+/// Why the ledger's position was not moved.
+async fn why_not(
+    session: &mut Session,
+    mine: i64,
+    position: Position,
+    doing: &str,
+) -> Result<Fault> {
+    let place = session.shared_place();
+    let there: Option<String> =
+        sqlx::query_scalar("SELECT applied::text FROM tidegate.ledger WHERE token = $1")
             .bind(mine)
             .fetch_optional(session.conn()?)
             .await
             .or_fault(&place, doing)?;
-            if let Some(before) = &before {
-                not_back(session, before, position)?;
-                sqlx::query("UPDATE tidegate.ledger SET applied = $2::numeric WHERE token = $1")
-                    .bind(mine)
-                    .bind(position.0.to_string())
-                    .execute(session.conn()?)
-                    .await
-                    .or_fault(&place, doing)?;
-            }
-            before.is_some()
-        }
-    };
-    if held {
-        Ok(())
-    } else {
-        Err(refused::lease_lost(&place))
-    }
-}
-
-fn not_back(session: &Session, before: &str, position: Position) -> Result<()> {
-    match before.parse::<u128>() {
-        Ok(there) if position.0 < there => Err(refused::position_back(
-            session.place(),
-            Position(there),
-            position,
-        )),
-        _ => Ok(()),
-    }
+    let there = there.and_then(|there| there.parse().ok()).map(Position);
+    Ok(match there {
+        Some(there) => refused::position_back(&place, there, position),
+        None => refused::lease_lost(&place),
+    })
 }
 
 /// Commits. What the server refused has not happened; where no answer came, nobody knows.

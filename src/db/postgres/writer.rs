@@ -76,6 +76,16 @@ impl PgWriter {
         Ok(())
     }
 
+    /// Applies a batch in a transaction that has begun.
+    async fn applied(&self, session: &mut Session, batch: &Batch) -> Result<Applied> {
+        if let Some(applied) = apply::at_once(session, &self.tables, batch).await? {
+            return Ok(applied);
+        }
+        session.run("ROLLBACK", apply::DOING).await?;
+        begin(session, self.token, Some(batch.upto), apply::DOING).await?;
+        apply::in_other_ways(session, &self.tables, batch).await
+    }
+
     fn planned(&self, table: TableId) -> Result<&Table> {
         self.tables.plan.table(table).ok_or_else(|| {
             Fault::new(
@@ -198,7 +208,7 @@ impl Writer for PgWriter {
             Err(fault) => return Outcome::NotDone(fault),
         };
         let done = match batch.overflowed() {
-            None => apply::apply(&mut session, &self.tables, &batch).await,
+            None => self.applied(&mut session, &batch).await,
             Some(txn) => pieces::apply(&mut session, &self.tables, txn, &self.spill).await,
         };
         end(session, doing, done).await
