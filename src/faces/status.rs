@@ -537,7 +537,7 @@ fn movement_json(state: &Migration) -> Keys {
         ("eta_seconds", json!(eta)),
         ("copy_rows_per_second", json!(sample.copy_rate)),
         ("allowed_rows_per_second", json!(sample.allowed)),
-        ("held_by", json!(sample.held_by)),
+        ("held_by", json!(pace::held_by(state))),
         ("signals", sample.signals.iter().map(signal_json).collect()),
         ("lag", seconds(sample.lag)),
         ("lag_bytes", json!(sample.lag_bytes)),

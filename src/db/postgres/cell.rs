@@ -304,7 +304,7 @@ impl<'a> Iterator for Cells<'a> {
 
 /// How the cells of a column are written in COPY's binary form, which a server reads with less work than text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum Binary {
     Small,
     Whole,
     Big,
@@ -314,7 +314,7 @@ pub(super) enum Wire {
     Text,
 }
 
-impl Wire {
+impl Binary {
     /// Of a type whose binary form a value has all of; none for any other.
     pub(super) fn of(declared: &str) -> Option<Self> {
         Some(match declared {
@@ -365,10 +365,14 @@ impl Wire {
 }
 
 /// Writes one row, whose cells all are taken, in COPY's binary form.
-pub(super) fn copy_row<'a>(row: impl Iterator<Item = Cell<'a>>, wires: &[Wire], out: &mut Vec<u8>) {
+pub(super) fn copy_row<'a>(
+    row: impl Iterator<Item = Cell<'a>>,
+    binaries: &[Binary],
+    out: &mut Vec<u8>,
+) {
     // A table has 1,600 columns at most.
-    out.extend_from_slice(&(wires.len() as i16).to_be_bytes());
-    for (cell, wire) in row.zip(wires) {
+    out.extend_from_slice(&(binaries.len() as i16).to_be_bytes());
+    for (cell, wire) in row.zip(binaries) {
         wire.write(cell, out);
     }
 }
@@ -474,7 +478,7 @@ mod tests {
     #[test]
     fn a_binary_row_has_its_cells_and_takes_no_others() {
         let types = ["smallint", "integer", "bigint", "text", "boolean", "bytea"];
-        let wires: Vec<Wire> = types.iter().map(|of| Wire::of(of).unwrap()).collect();
+        let binaries: Vec<Binary> = types.iter().map(|of| Binary::of(of).unwrap()).collect();
         let row: Row = [
             Value::Integer(i16::MIN.into()),
             Value::Integer(i32::MAX.into()),
@@ -486,7 +490,7 @@ mod tests {
         .into();
         let packed: Packed = [&row].into_iter().collect();
         let mut out = Vec::new();
-        copy_row(packed.cells(0), &wires, &mut out);
+        copy_row(packed.cells(0), &binaries, &mut out);
         let cells: Vec<_> = Cells::of(&out).collect();
         for at in 0..4 {
             let read = binary_key(types[at], cells[at].unwrap()).unwrap();
@@ -494,20 +498,20 @@ mod tests {
         }
         assert_eq!(cells[4..], [None, Some(&[0, 255][..])]);
         let refused = [
-            (Wire::Small, Value::Integer(32_768)),
-            (Wire::Whole, Value::Integer(-2_147_483_649)),
-            (Wire::Boolean, Value::Integer(2)),
-            (Wire::Text, Value::Text([0xc3, 0x28].into())),
-            (Wire::Text, Value::Integer(1)),
-            (Wire::Big, Value::Real(1.0)),
-            (Wire::Double, Value::Integer(1)),
-            (Wire::Bytes, Value::text("a")),
+            (Binary::Small, Value::Integer(32_768)),
+            (Binary::Whole, Value::Integer(-2_147_483_649)),
+            (Binary::Boolean, Value::Integer(2)),
+            (Binary::Text, Value::Text([0xc3, 0x28].into())),
+            (Binary::Text, Value::Integer(1)),
+            (Binary::Big, Value::Real(1.0)),
+            (Binary::Double, Value::Integer(1)),
+            (Binary::Bytes, Value::text("a")),
         ];
         for (wire, value) in &refused {
             assert!(!wire.takes(value.into()), "{wire:?} {value:?}");
         }
         for other in ["numeric", "real", "date", "bpchar", "mood"] {
-            assert_eq!(Wire::of(other), None);
+            assert_eq!(Binary::of(other), None);
         }
     }
 

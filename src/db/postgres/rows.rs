@@ -1,6 +1,6 @@
 //! Rows into a table and out of it, many in one statement: arrays of text, cast where they land.
 
-use super::cell::{self, Form, Wire};
+use super::cell::{self, Binary, Form};
 use super::connect::Session;
 use super::sql::{Column, TableSql};
 use super::texts::Texts;
@@ -61,11 +61,11 @@ pub(super) async fn copy_in(
     sql: &TableSql,
     rows: &Bulk,
 ) -> Result<(), Broke> {
-    let wires = match rows {
-        Bulk::Packed(rows) => wires(sql, rows),
+    let binaries = match rows {
+        Bulk::Packed(rows) => binaries(sql, rows),
         Bulk::Lines(_) | Bulk::Sealed(_) => None,
     };
-    let binary = rows.is_sealed() || wires.is_some();
+    let binary = rows.is_sealed() || binaries.is_some();
     let mut copy = session
         .conn()?
         .copy_in_raw(&format!(
@@ -92,8 +92,8 @@ pub(super) async fn copy_in(
         Bulk::Packed(rows) => {
             let (mut piece, mut scratch) = (Vec::with_capacity(PIECE + 4096), Vec::new());
             for at in 0..rows.len() {
-                match &wires {
-                    Some(wires) => cell::copy_row(rows.cells(at), wires, &mut piece),
+                match &binaries {
+                    Some(binaries) => cell::copy_row(rows.cells(at), binaries, &mut piece),
                     None => cell::copy_line(rows.cells(at), &mut piece, &mut scratch),
                 }
                 if piece.len() >= PIECE || at + 1 == rows.len() {
@@ -111,14 +111,14 @@ pub(super) async fn copy_in(
 }
 
 /// How these rows are written in binary; none where one of their cells can't be.
-fn wires(sql: &TableSql, rows: &Packed) -> Option<Vec<Wire>> {
-    let wires = sql.columns.iter().map(|column| Wire::of(&column.cast));
-    let wires: Vec<Wire> = wires.collect::<Option<_>>()?;
+fn binaries(sql: &TableSql, rows: &Packed) -> Option<Vec<Binary>> {
+    let binaries = sql.columns.iter().map(|column| Binary::of(&column.cast));
+    let binaries: Vec<Binary> = binaries.collect::<Option<_>>()?;
     let taken = |at| {
-        let mut cells = rows.cells(at).zip(&wires);
-        cells.all(|(cell, wire)| wire.takes(cell))
+        let mut cells = rows.cells(at).zip(&binaries);
+        cells.all(|(cell, form)| form.takes(cell))
     };
-    (0..rows.len()).all(taken).then_some(wires)
+    (0..rows.len()).all(taken).then_some(binaries)
 }
 
 /// Puts rows there, or makes those with their keys the same. Never evicts another row.
