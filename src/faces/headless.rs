@@ -1,7 +1,7 @@
 //! The same events as lines, for a terminal without a screen, a log, CI.
 
 use crate::domain::event::{Event, Phase};
-use crate::domain::unit::At;
+use crate::domain::unit::{At, Span};
 use crate::state::migration::Migration;
 use crate::state::timeline::Line;
 use crate::state::{pace, timeline};
@@ -45,7 +45,11 @@ pub fn progress(state: &Migration) -> String {
         parts.push(format!("{:.1} % of rows", state.copied() * 100.0));
         parts.push(format!("{} rows/s", sample.copy_rate));
         if let pace::Eta::Between { low, high, .. } = pace::eta(state) {
-            parts.push(format!("left {low} to {high}"));
+            // Beneath a second there is nothing to plan by.
+            parts.push(match high < Span::seconds(1) {
+                true => "left less than 1s".to_owned(),
+                false => format!("left {low} to {high}"),
+            });
         }
     }
     parts.push(format!("lag {lag}"));
