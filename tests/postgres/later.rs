@@ -1,6 +1,6 @@
 //! Keys that come after the rows: of tables that nobody writes to meanwhile, whatever happens to the engine.
 
-use crate::stand::{PATIENCE, Stand};
+use crate::stand::{PATIENCE, Side, Stand};
 use std::time::{Duration, Instant};
 
 const TABLES: &str = "\
@@ -13,6 +13,21 @@ const TABLES: &str = "\
     CREATE TABLE part_low PARTITION OF part FOR VALUES FROM (0) TO (1000);
     CREATE TABLE part_high PARTITION OF part FOR VALUES FROM (1000) TO (9000);
     INSERT INTO part SELECT generate_series(1, 3000);";
+
+/// So that there is time to look.
+const SLOWLY: &str = "chunk_time = \"20ms\"\nmax_rows_per_second = \"3k\"\n";
+
+fn stand(what: &str, backfill: &str) -> Stand {
+    let stand = Stand::new(what);
+    stand.source.sql(TABLES);
+    let url = |side: &Side| side.server.url(&side.database);
+    stand.configure(
+        &url(&stand.source),
+        &url(&stand.target),
+        &format!("[backfill]\n{backfill}"),
+    );
+    stand
+}
 
 /// The primary keys of these tables on the target.
 fn keys(stand: &Stand) -> String {
@@ -43,14 +58,7 @@ const BOTH: &str = "cold: PRIMARY KEY (id)\nwarm: PRIMARY KEY (b, a) INCLUDE (t)
 #[test]
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
 fn a_key_comes_when_a_row_is_looked_for_or_all_are_there() {
-    let mut stand = Stand::new("later");
-    stand.source.sql(TABLES);
-    let url = |side: &crate::stand::Side| side.server.url(&side.database);
-    stand.configure(
-        &url(&stand.source),
-        &url(&stand.target),
-        "[backfill]\nchunk_time = \"20ms\"\nmax_rows_per_second = \"3k\"\n",
-    );
+    let mut stand = stand("later", SLOWLY);
     let shown = stand.call(&["check", "-c", "tidegate.toml", "--sql"]);
     let key = r#"ALTER TABLE "public"."cold" ADD CONSTRAINT "cold_pkey" PRIMARY KEY (id)"#;
     assert!(shown.out.contains(key), "{}", shown.out);
@@ -93,14 +101,7 @@ fn a_key_comes_when_a_row_is_looked_for_or_all_are_there() {
 #[test]
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
 fn killed_at_any_moment_quiet_tables_end_whole() {
-    let mut stand = Stand::new("quiet");
-    stand.source.sql(TABLES);
-    let url = |side: &crate::stand::Side| side.server.url(&side.database);
-    stand.configure(
-        &url(&stand.source),
-        &url(&stand.target),
-        "[backfill]\nchunk_time = \"10ms\"\nworkers = 4\n",
-    );
+    let mut stand = stand("quiet", "chunk_time = \"10ms\"\nworkers = 4\n");
     for _ in 0..6 {
         stand.start();
         std::thread::sleep(Duration::from_millis(fastrand::u64(300..1_200)));
@@ -115,14 +116,7 @@ fn killed_at_any_moment_quiet_tables_end_whole() {
 #[test]
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
 fn what_somebody_wants_compared_is_given_its_key() {
-    let mut stand = Stand::new("asked");
-    stand.source.sql(TABLES);
-    let url = |side: &crate::stand::Side| side.server.url(&side.database);
-    stand.configure(
-        &url(&stand.source),
-        &url(&stand.target),
-        "[backfill]\nchunk_time = \"20ms\"\nmax_rows_per_second = \"3k\"\n",
-    );
+    let mut stand = stand("asked", SLOWLY);
     stand.start_answering();
     until("copying both", &stand, || {
         landed(&stand, "cold") > 500 && landed(&stand, "warm") > 500
