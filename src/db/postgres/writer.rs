@@ -68,14 +68,6 @@ impl PgWriter {
         turn.acquire_owned().await.ok()
     }
 
-    /// Makes the keys that are put off of these tables.
-    async fn keyed(&self, tables: impl IntoIterator<Item = TableId>) -> Result<()> {
-        for table in tables {
-            self.make_key(table).await?;
-        }
-        Ok(())
-    }
-
     /// Applies a batch in a transaction that has begun.
     async fn applied(&self, session: &mut Session, batch: &Batch) -> Result<Applied> {
         if let Some(applied) = apply::at_once(session, &self.tables, batch).await? {
@@ -168,7 +160,7 @@ impl Writer for PgWriter {
         }
         let way = self.later.way(&landing);
         if way == Way::KeyFirst
-            && let Err(fault) = self.keyed([landing.table]).await
+            && let Err(fault) = self.make_key(landing.table).await
         {
             return Outcome::NotDone(fault);
         }
@@ -198,10 +190,12 @@ impl Writer for PgWriter {
         if let Err(fault) = fits(&self.tables.plan, None, batch.changes()) {
             return Outcome::NotDone(fault);
         }
-        let without = self.later.all();
-        let changed = |table: &TableId| batch.log.iter().any(|txn| txn.touches(*table));
-        if let Err(fault) = self.keyed(without.into_iter().filter(changed)).await {
-            return Outcome::NotDone(fault);
+        for table in self.later.all() {
+            if batch.log.iter().any(|txn| txn.touches(table))
+                && let Err(fault) = self.make_key(table).await
+            {
+                return Outcome::NotDone(fault);
+            }
         }
         let mut session = match self.begin(doing, Some(batch.upto)).await {
             Ok(session) => session,

@@ -56,6 +56,7 @@ impl Lane {
         let site = self.site.clone();
         self.flying += 1;
         self.works.push(Box::pin(async move {
+            // The writer would make them too; from here it is told how long that took.
             let keyless = writer.keyless();
             for table in sent.tables.iter().filter(|table| keyless.contains(table)) {
                 if let Err(fault) = schema::make_key(&site, &*writer, *table).await {
