@@ -12,7 +12,7 @@ mod world;
 
 use tidegate::db::sim::{Kind, Slack};
 use tidegate::engine::lane::Weaken;
-use world::{Setting, Tally, World, plan};
+use world::{Setting, Tally, Unguarded, World, plan};
 
 const KINDS: [Kind; 3] = [Kind::Snapshots, Kind::Prefix, Kind::DirtyKeys];
 
@@ -40,6 +40,7 @@ fn sound(part: u64, parts: u64) {
     assert!(sum.commits > each * 10 && sum.landed > each * 4, "{sum:?}");
     assert!(sum.held > each / 10 && sum.crashes > each / 10, "{sum:?}");
     assert!(sum.lost_replies > each / 10, "{sum:?}");
+    assert!(sum.gone_back > each / 20, "{sum:?}");
     assert!(
         sum.compared > each / 10 && sum.between > each / 40,
         "{sum:?}"
@@ -92,6 +93,21 @@ fn must_fail(weaken: Weaken, kinds: &[Kind]) {
         };
         let caught = caught_after(setting);
         assert!(caught.is_some(), "{weaken:?} over {kind:?} goes unnoticed");
+    }
+}
+
+/// A target that lost power has less than the engine has heard of; nothing may be built on what is gone.
+#[test]
+fn without_a_look_at_what_the_target_holds_it_fails() {
+    for unguarded in [Unguarded::Batches, Unguarded::Landings] {
+        for kind in KINDS {
+            let setting = Setting {
+                unguarded: Some(unguarded),
+                ..Setting::sound(kind)
+            };
+            let caught = caught_after(setting);
+            assert!(caught.is_some(), "{unguarded:?} over {kind:?} go unnoticed");
+        }
     }
 }
 

@@ -46,6 +46,7 @@ pub async fn run(options: &Options, world: &World) -> Result<Exit> {
         Ask {
             begun: planned.begun(),
             profile: options.profile,
+            speed: true,
         },
     )
     .await?;

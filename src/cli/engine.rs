@@ -137,6 +137,8 @@ async fn begin(planned: &Planned, dir: &StateDir, until: Option<Phase>) -> Resul
     let ask = preflight::Ask {
         begun,
         profile: false,
+        // Nobody is told how long it may take: the copy itself is about to show.
+        speed: false,
     };
     let source = preflight::End {
         endpoint: ends.source.as_ref(),

@@ -7,6 +7,7 @@
 //! `Table::target`; a reverse lane swaps the endpoints, not the names.
 
 pub mod across;
+mod advance;
 mod beside;
 pub mod canon;
 mod pieces;
@@ -17,6 +18,9 @@ pub mod spill;
 pub mod sqlite;
 
 pub use beside::Beside;
+pub use refused::{WENT_BACK, went_back};
+
+use advance::Advance;
 
 use crate::domain::bulk::Bulk;
 use crate::domain::change::{Change, Item, Net, Txn};
@@ -339,6 +343,8 @@ pub struct Landing {
     pub table: TableId,
     /// The chunk's mark; none for a repair of keys.
     pub mark: Option<ChunkMark>,
+    /// What the ledger must hold at least: the rows are of a later state of the source than what lies before.
+    pub after: Position,
     /// Rows to put there. A row whose key is there already is replaced. Shared with the lane, which holds the stream back
     /// from their keys meanwhile.
     pub rows: Arc<Bulk>,
@@ -370,11 +376,29 @@ pub struct Batch {
     pub net: Net,
     /// The same as it happened: replayed in order when the net effect runs into a constraint.
     pub log: Vec<Arc<Txn>>,
+    /// What the ledger must hold at least: these are the changes behind it.
+    pub after: Position,
     /// The position the ledger has afterwards.
     pub upto: Position,
 }
 
+impl Landing {
+    fn advance(&self) -> Advance {
+        Advance {
+            after: self.after,
+            upto: None,
+        }
+    }
+}
+
 impl Batch {
+    fn advance(&self) -> Advance {
+        Advance {
+            after: self.after,
+            upto: Some(self.upto),
+        }
+    }
+
     /// The changes of the net effect.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.net.changes(&self.log)
@@ -428,15 +452,17 @@ pub trait Writer: Send + Sync {
     async fn landed(&self, table: TableId, from: u32) -> Result<Vec<ChunkMark>>;
     /// Sets the applied position before anything has landed: where the stream begins.
     async fn begin_at(&self, position: Position) -> Outcome<()>;
-    /// Lands rows with their mark. Done or not done as a whole.
+    /// Lands rows with their mark. Done or not done as a whole; done, they survive losing power, with all that was done before.
+    /// [`WENT_BACK`] where the ledger holds less than [`Landing::after`].
     async fn land(&self, landing: Landing) -> Outcome<Landed>;
     /// Whether rows of these types may land in a table without being looked into ([`Bulk::Sealed`]).
     async fn takes_sealed(&self, _table: TableId, _types: &[String]) -> Result<bool> {
         Ok(false)
     }
-    /// Applies changes with their position. Done or not done as a whole.
+    /// Applies changes with their position. Done or not done as a whole; what is done would survive losing power once
+    /// [`Writer::durable`] says so. [`WENT_BACK`] where the ledger holds less than [`Batch::after`].
     async fn apply(&self, batch: Batch) -> Outcome<Applied>;
-    /// The position that would survive losing power now.
+    /// The position in the ledger, once everything up to it would survive losing power.
     async fn durable(&self) -> Result<Position>;
     /// Runs one statement of the plan's schema; already there in the same form counts as done.
     async fn build(&self, ddl: &Ddl) -> Outcome<()>;

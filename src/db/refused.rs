@@ -56,6 +56,23 @@ pub(super) fn position_back(place: impl Display, there: Position, given: Positio
     .code("POSITION-BACK")
 }
 
+/// The code of a target that has lost what it had committed.
+pub const WENT_BACK: &str = "TARGET-WENT-BACK";
+
+/// The target has less than it had committed: it lost power before that was on its disk, or another server took its place. Nothing
+/// may be built on what it had; the stream goes on behind what it has.
+pub fn went_back(place: impl Display, there: Position, after: Position) -> Fault {
+    Fault::new(
+        Kind::Transient,
+        format!("{place} has lost changes that it had committed"),
+    )
+    .code(WENT_BACK)
+    .cause(format!(
+        "its ledger holds everything up to {there}, and held everything up to {after}"
+    ))
+    .hint("the stream is opened anew and brings them again; why did the server lose them: a crash, a failover?")
+}
+
 /// The stream does not hold every change since a position.
 pub(super) fn capture_lost(place: impl Display, cause: impl Display) -> Fault {
     Fault::new(

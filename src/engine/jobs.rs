@@ -3,7 +3,7 @@
 use super::copy::{Copier, Progress, Start};
 use super::decide::{self, Job};
 use super::lane::{Lane, LaneHandle};
-use super::recover::{starts, unbroken};
+use super::recover::{not_behind, starts, unbroken};
 use super::repair::Repairer;
 use super::report::Report;
 use super::sampler::Sampler;
@@ -221,13 +221,22 @@ impl Jobs {
                 let (progress, verified) = (self.progress.subscribe(), self.verified.subscribe());
                 let (in_flight, shadow) = (self.in_flight.clone(), self.shadow.subscribe());
                 let governor = Arc::clone(&self.governor);
+                let known: Vec<(TableId, u32)> = state
+                    .live_tables()
+                    .map(|(id, _, table)| (id, table.chunks.len()))
+                    .collect();
                 self.spawn(job, stop.clone(), async move {
                     // A stream that failed took its lease along: a new one is taken, so that nothing of the old still writes.
+                    let again = writer.is_none();
                     let writer = match writer {
                         Some(writer) => writer,
                         None => site.retry(|| site.target.writer(&site.plan)).await?,
                     };
                     let (lane, handle) = Lane::open(site.clone(), writer).await?;
+                    // Recovery has looked before the first one.
+                    if again {
+                        all_there(&site, &handle, &known).await?;
+                    }
                     let lane_site = site.clone();
                     let opening = open(handle.clone(), news, stop.clone());
                     let reading = signals::run(site.clone(), probes, readings.clone());
@@ -507,6 +516,17 @@ async fn open(lane: LaneHandle, news: mpsc::Sender<News>, stop: CancellationToke
         () = lane.opened() => {
             let _ = news.send(News::Opened(lane.clone())).await;
         }
+    }
+    Ok(())
+}
+
+/// Chunks that have landed must be there still: another server in the target's place may lack some.
+async fn all_there(site: &Site, lane: &LaneHandle, known: &[(TableId, u32)]) -> Result<()> {
+    let ledger = site.retry(|| lane.ledger()).await?;
+    for (table, known) in known {
+        let name = site.plan.table(*table).map(|table| table.source.as_str());
+        let last = ledger.last.iter().find(|(id, _, _)| id == table);
+        not_behind(name.unwrap_or_default(), *known, last)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::db::{ChunkMark, Endpoint, Ledger, Writer};
 use crate::domain::event::Phase;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
+use crate::domain::key::Bound;
 use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use crate::state::migration::Migration;
@@ -49,11 +50,8 @@ pub async fn recover(
     let mut complete = Vec::new();
     for (table, planned, known) in state.live_tables() {
         let last = ledger.last.iter().find(|(id, _, _)| *id == table);
-        let landed = last.map_or(0, |(_, no, _)| no + 1);
-        if landed < known.chunks.len() {
-            return Err(behind(&planned.source, known.chunks.len(), landed));
-        }
         let known = known.chunks.len();
+        not_behind(&planned.source, known, last)?;
         let marks = writer.landed(table, known.saturating_sub(1)).await?;
         for mark in unbroken(marks, known) {
             found.push((
@@ -102,6 +100,19 @@ pub fn unbroken(marks: Vec<ChunkMark>, known: u32) -> Vec<ChunkMark> {
         found.push(mark);
     }
     found
+}
+
+/// The target must have landed what the journal says of a table: `last` is the last chunk that it has.
+pub fn not_behind(
+    table: &str,
+    journaled: u32,
+    last: Option<&(TableId, u32, Option<Bound>)>,
+) -> Result<()> {
+    let landed = last.map_or(0, |(_, no, _)| no + 1);
+    match landed < journaled {
+        true => Err(behind(table, journaled, landed)),
+        false => Ok(()),
+    }
 }
 
 fn behind(table: &str, journaled: u32, landed: u32) -> Fault {

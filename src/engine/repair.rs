@@ -11,6 +11,7 @@ use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, RepairId, TableId};
 use crate::domain::key::{Key, Pick, Range};
 use crate::domain::plan::Side;
+use crate::domain::position::Position;
 use crate::domain::unit::{Bytes, Span};
 use crate::domain::value::Row;
 use crate::journal::Reader;
@@ -200,6 +201,8 @@ pub async fn undo(
         let rows = rows.into_iter().filter_map(|image| image.row).collect();
         let gone = gone.into_iter().map(|image| image.key).collect();
         lane.put(Landing {
+            // What was there before is put back, wherever the stream stands.
+            after: Position::START,
             table,
             mark: None,
             rows: Arc::new(rows),

@@ -38,6 +38,7 @@ pub fn batch(upto: Position, net: Vec<Change>) -> Batch {
     Batch {
         log: vec![Txn::new(head, net.clone()).into()],
         net: net.into(),
+        after: Position::START,
         upto,
     }
 }
@@ -270,6 +271,7 @@ fn large(upto: Position, log: Vec<Change>) -> Batch {
     Batch {
         net: Vec::new().into(),
         log: vec![txn.into()],
+        after: Position::START,
         upto,
     }
 }
@@ -380,6 +382,7 @@ pub async fn a_failed_piece_leaves_nothing(ground: &impl Ground) {
             ..(*large(upto, log).log[0]).clone()
         })],
         net: Vec::new().into(),
+        after: Position::START,
         upto,
     };
     match writer.apply(lost).await {

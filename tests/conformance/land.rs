@@ -1,8 +1,9 @@
 //! Landing: rows and mark as one, under the lease, with an exact account.
 
+use crate::apply::{batch, present};
 use crate::ground::{Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, Pair, item, landing, note, text};
 use std::sync::Arc;
-use tidegate::db::{Batch, ChunkMark, Ddl, Landing, Writer};
+use tidegate::db::{Batch, ChunkMark, Ddl, Landing, WENT_BACK, Writer};
 use tidegate::domain::fault::Outcome;
 use tidegate::domain::id::ChunkId;
 use tidegate::domain::key::{Bound, Range};
@@ -261,6 +262,7 @@ pub async fn a_stolen_lease_writes_nothing(ground: &impl Ground) {
         old.apply(Batch {
             net: Vec::new().into(),
             log: Vec::new(),
+            after: Position::START,
             upto,
         })
         .await,
@@ -283,6 +285,37 @@ pub async fn a_stolen_lease_writes_nothing(ground: &impl Ground) {
         old.land(landing(ITEMS_ID, items(20, 21))).await,
         "LEASE-LOST",
     );
+}
+
+/// A server that lost power, or another one in its place, has less than was committed: nothing is built on what is gone.
+pub async fn a_target_that_has_gone_back_takes_nothing(ground: &impl Ground) {
+    let (pair, writer) = ready(ground).await;
+    let there = writer.ledger().await.unwrap().applied;
+    let (had, upto) = (Position(there.0 + 1), Position(there.0 + 2));
+    let net = || vec![present(&pair, ITEMS_ID, item(1, "late", 1))];
+    let after = |after| Batch {
+        after,
+        ..batch(upto, net())
+    };
+    let chunk = |after| Landing {
+        after,
+        ..landing(ITEMS_ID, items(5, 9))
+    };
+    refused(writer.apply(after(had)).await, WENT_BACK);
+    refused(writer.land(chunk(had)).await, WENT_BACK);
+    assert_eq!(writer.durable().await.unwrap(), there);
+    assert_eq!(pair.rows(Side::Target, ITEMS_ID).await, []);
+    // It has all of it.
+    writer.land(chunk(there)).await.settled().unwrap();
+    writer.apply(after(there)).await.settled().unwrap();
+    writer.land(chunk(upto)).await.settled().unwrap();
+    assert_eq!(writer.durable().await.unwrap(), upto);
+    // More than was asked for is no loss.
+    let more = Batch {
+        after: there,
+        ..batch(Position(upto.0 + 1), net())
+    };
+    writer.apply(more).await.settled().unwrap();
 }
 
 pub async fn a_chunk_beyond_a_gap_does_not_count_yet(ground: &impl Ground) {

@@ -32,6 +32,7 @@ macro_rules! battery {
                       a_position_that_is_gone_is_refused;
                 land: lands_rows_and_mark_as_one, landing_again_changes_nothing, counts_and_before_images_are_exact,
                       rows_exchange_unique_values, a_failed_landing_leaves_nothing, a_stolen_lease_writes_nothing,
+                      a_target_that_has_gone_back_takes_nothing,
                       chunks_are_read_back, a_chunk_beyond_a_gap_does_not_count_yet;
                 apply: the_net_effect_is_applied, updates_never_make_rows, partial_images_keep_cells,
                        unique_values_are_exchanged, a_failed_batch_leaves_nothing, the_position_never_goes_back,

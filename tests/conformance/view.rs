@@ -147,6 +147,7 @@ fn batch(pair: &Pair, n: i64, base: Position) -> Batch {
     Batch {
         net: vec![change.clone()].into(),
         log: vec![Txn::new(head, vec![change]).into()],
+        after: Position::START,
         upto,
     }
 }

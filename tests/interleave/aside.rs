@@ -13,12 +13,21 @@ impl World {
             return Ok(());
         };
         let (token, upto) = (*token, self.target.applied());
+        let after = upto;
         let pieces: Vec<_> = txn.pieces().map(|p| p.unwrap().to_vec()).collect();
         for net in pieces {
             let log = Vec::new();
             // A dead engine's writes are refused here as well.
             let net = net.into();
-            let _ = self.target.apply(token, &Batch { net, log, upto });
+            let _ = self.target.apply(
+                token,
+                &Batch {
+                    net,
+                    log,
+                    after,
+                    upto,
+                },
+            );
             self.check()?;
         }
         Ok(())

@@ -2,13 +2,16 @@
 
 #[path = "aside.rs"]
 mod aside;
+#[path = "losses.rs"]
+mod losses;
 
 use crate::sealed::{opened, sealed};
+use losses::OnDisk;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use tidegate::db::sim::{Base, Definition, Kind, Slack, Snapshot, Stmt};
 use tidegate::db::spill::Spill;
-use tidegate::db::{Applied, Batch, Landing};
+use tidegate::db::{Applied, Batch, Landing, WENT_BACK};
 use tidegate::domain::change::{Image, Item};
 use tidegate::domain::fault::Result as FaultResult;
 use tidegate::domain::id::{ChunkId, MigrationName, TableId, Token};
@@ -40,6 +43,8 @@ pub struct Setting {
     pub aside: Option<u64>,
     /// Whether such a transaction's changes are committed one by one.
     pub piecemeal: bool,
+    /// What the target takes without a look at whether it has gone back.
+    pub unguarded: Option<Unguarded>,
 }
 
 impl Setting {
@@ -51,6 +56,7 @@ impl Setting {
             views_too_early: false,
             aside: None,
             piecemeal: false,
+            unguarded: None,
         }
     }
 }
@@ -95,12 +101,20 @@ enum Sent {
     Executed(FaultResult<Applied>),
 }
 
+/// Writes that say nothing of what the target must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unguarded {
+    Batches,
+    Landings,
+}
+
 pub struct World {
     rng: fastrand::Rng,
     setting: Setting,
     plan: Arc<Plan>,
     pub source: Base,
     pub target: Base,
+    disk: OnDisk,
     core: LaneCore,
     options: Options,
     token: Token,
@@ -126,6 +140,8 @@ pub struct Tally {
     pub landed: u64,
     pub held: u64,
     pub crashes: u64,
+    /// The target has lost power with something that it had committed.
+    pub gone_back: u64,
     pub lost_replies: u64,
     pub compared: u64,
     pub between: u64,
@@ -258,6 +274,7 @@ impl World {
             rng,
             setting,
             source,
+            disk: OnDisk::of(&target),
             target,
             options,
             token,
@@ -285,6 +302,7 @@ impl World {
         world.target.begin_at(token, start).unwrap();
         world.advance_truth(start);
         world.open(start);
+        world.sync();
         world
     }
 
@@ -332,21 +350,22 @@ impl World {
     }
 
     fn step(&mut self, busy: bool) -> Result<(), String> {
-        match self.rng.u8(..if busy { 100 } else { 74 }) {
+        match self.rng.u8(..if busy { 102 } else { 74 }) {
             0..14 => self.source.reveal(),
             14..30 => self.deliver(),
             30..42 => self.poll()?,
             42..54 => self.execute()?,
             54..64 => self.hear()?,
             64..72 => self.work(),
-            72 => self.core.checkpoint(),
+            72 => self.ask_durable(),
             73 => self.verify()?,
             74..90 => self.commit(),
             90..95 => self.verify()?,
             95 => self.tamper(),
             96 => self.core.prove(&self.source.seen()),
             97 => self.crash(),
-            _ => self.lose(),
+            98..100 => self.lose(),
+            _ => self.lose_power(),
         }
         if self.core.wants_proof() {
             self.core.prove(&self.source.seen());
@@ -461,6 +480,7 @@ impl World {
             return Ok(());
         };
         self.piecemeal(at)?;
+        self.unguard(at);
         let (token, act, state) = &mut self.sent[at];
         let outcome = match act {
             Act::Apply(batch, _) => self.target.apply(*token, batch),
@@ -471,8 +491,10 @@ impl World {
         };
         let stale = *token != self.token;
         let done = outcome.is_ok();
+        let landed = done && matches!(act, Act::Land(..));
         if let Err(fault) = &outcome
             && !stale
+            && fault.code != WENT_BACK
         {
             return Err(format!("the target refuses: {fault}"));
         }
@@ -484,7 +506,11 @@ impl World {
                 false => Ok(()),
             };
         }
-        self.check()
+        self.check()?;
+        if landed {
+            self.sync();
+        }
+        Ok(())
     }
 
     /// An answer reaches the engine.
@@ -513,6 +539,7 @@ impl World {
                     }
                 }
             }
+            (_, Err(fault)) if fault.code == WENT_BACK => self.reopen(),
             (Act::Apply(..), Err(_)) => self.core.not_applied(),
             (Act::Land(ticket, landing), Ok(_)) => self.landed(ticket, &landing),
             (Act::Land(ticket, _), Err(_)) => self.core.not_landed(ticket),
@@ -526,45 +553,6 @@ impl World {
         self.landed
             .extend(landing.mark.as_ref().map(|mark| mark.chunk));
         self.free(ticket, true);
-    }
-
-    /// A request or its answer is lost: nobody knows whether it was executed, so the ledger is read.
-    fn lose(&mut self) {
-        let mine: Vec<usize> = (0..self.sent.len())
-            .filter(|at| self.sent[*at].0 == self.token)
-            .collect();
-        let Some(&at) = self.rng.choice(&mine) else {
-            return;
-        };
-        self.tally.lost_replies += 1;
-        let (_, act, _) = self.sent.swap_remove(at);
-        match act {
-            Act::Apply(batch, _) if self.target.applied() >= batch.upto => self.core.applied(),
-            Act::Apply(..) => self.core.not_applied(),
-            Act::Land(ticket, landing) => match &landing.mark {
-                Some(mark) if self.target.marks().any(|m| m == mark) => {
-                    self.landed(ticket, &landing);
-                }
-                _ if self.rng.bool() => self.core.not_landed(ticket),
-                _ => {
-                    self.core.cancel(ticket);
-                    self.free(ticket, false);
-                }
-            },
-        }
-        self.core.durable(self.target.applied());
-    }
-
-    /// The engine dies. What it sent may still arrive, but its lease is gone by then.
-    fn crash(&mut self) {
-        if self.rng.bool() {
-            return;
-        }
-        self.tally.crashes += 1;
-        self.sent
-            .retain(|(_, _, state)| matches!(state, Sent::OnTheWay));
-        self.token = self.target.take_lease();
-        self.open(self.target.applied());
     }
 
     fn work(&mut self) {
@@ -792,6 +780,7 @@ impl Tally {
         self.landed += other.landed;
         self.held += other.held;
         self.crashes += other.crashes;
+        self.gone_back += other.gone_back;
         self.lost_replies += other.lost_replies;
         self.compared += other.compared;
         self.between += other.between;

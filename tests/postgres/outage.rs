@@ -1,9 +1,10 @@
 //! A server goes away: the engine says so, lets it go, and goes on when it is back.
 
-use crate::load::Load;
+use crate::load::{Load, full};
 use crate::server::Private;
 use crate::stand::Stand;
 use serde_json::Value as Json;
+use std::time::Duration;
 
 /// Everything in step, with pgbench's tables and others.
 fn in_step(what: &str, from: &Private, to: &Private) -> Stand {
@@ -61,6 +62,33 @@ fn a_target_that_goes_away_is_told_and_gone_on_with() {
     });
     stand.until_equal();
     stand.assert_equal();
+    stand.park();
+}
+
+/// Changes are applied without waiting for the target's disk. Its log writer sleeps here, so that a crash takes with it whatever was
+/// committed since the engine last asked for it to be on the disk.
+#[test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+fn what_a_target_had_committed_and_lost_comes_again() {
+    let from = Private::start("");
+    let to = Private::start("wal_writer_delay = 10s\nwal_writer_flush_after = 1GB");
+    let mut stand = in_step("lost_target", &from, &to);
+    let load = Load::start(&stand.source, stand.path("life.sql"));
+    for crash in 0..if full() { 8 } else { 4 } {
+        std::thread::sleep(Duration::from_millis(500 + 70 * crash));
+        to.restart_immediate();
+        stand.until("on again", |status| {
+            status["paused"].as_array().unwrap().is_empty() && !status["lag"].is_null()
+        });
+    }
+    load.stop();
+    stand.until_equal();
+    stand.assert_equal();
+    assert!(
+        stand
+            .log()
+            .contains("has lost changes that it had committed")
+    );
     stand.park();
 }
 

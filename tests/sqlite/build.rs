@@ -8,6 +8,7 @@ use tidegate::domain::change::Item;
 use tidegate::domain::fault::{Fault, Outcome};
 use tidegate::domain::id::TableId;
 use tidegate::domain::plan::Plan;
+use tidegate::domain::position::Position;
 
 fn ddl(kind: &str, name: &str, sql: &str) -> Ddl {
     Ddl {
@@ -243,6 +244,7 @@ async fn no_trigger_fires_and_no_constraint_is_asked_again() {
                     .apply(Batch {
                         net: txn.changes.into(),
                         log: Vec::new(),
+                        after: Position::START,
                         upto,
                     })
                     .await

@@ -5,6 +5,7 @@ use tidegate::db::Batch;
 use tidegate::domain::change::{Image, Item};
 use tidegate::domain::id::TableId;
 use tidegate::domain::key::Range;
+use tidegate::domain::position::Position;
 
 const T: TableId = TableId(0);
 
@@ -41,6 +42,7 @@ async fn what_is_copied_and_streamed_is_the_source() {
     );
     let batch = Batch {
         net: txn.changes.clone().into(),
+        after: Position::START,
         upto: txn.head.position,
         log: vec![txn.into()],
     };
@@ -89,6 +91,7 @@ async fn a_large_look_is_kept_aside_and_applied_as_a_whole() {
     assert_eq!(txn.count(), 2_000 + 9_001);
     let batch = Batch {
         net: Vec::new().into(),
+        after: Position::START,
         upto: txn.head.position,
         log: vec![txn.into()],
     };

@@ -11,6 +11,7 @@ use tidegate::domain::fault::{Kind, Outcome};
 use tidegate::domain::id::TableId;
 use tidegate::domain::key::{Pick, Range};
 use tidegate::domain::plan::{Plan, Prune, Side};
+use tidegate::domain::position::Position;
 use tidegate::domain::unit::{Bytes, Rows, Span};
 
 const T: TableId = TableId(0);
@@ -102,6 +103,7 @@ async fn migrate(bed: &Bed, plan: &Arc<Plan>, enough: usize) {
                 .apply(Batch {
                     net: txn.changes.clone().into(),
                     log: vec![txn],
+                    after: Position::START,
                     upto,
                 })
                 .await
@@ -176,6 +178,7 @@ async fn a_source_that_is_not_in_wal_mode_is_read_in_short_reads() {
                 .apply(Batch {
                     net: txn.changes.clone().into(),
                     log: vec![txn],
+                    after: Position::START,
                     upto,
                 })
                 .await

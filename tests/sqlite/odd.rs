@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate::db::Batch;
 use tidegate::domain::change::Item;
 use tidegate::domain::key::Range;
+use tidegate::domain::position::Position;
 use tidegate::domain::table::Mode;
 use tidegate::domain::unit::Rows;
 
@@ -71,6 +72,7 @@ async fn odd_tables_are_copied_followed_and_equal() {
                 .apply(Batch {
                     net: txn.changes.clone().into(),
                     log: vec![txn],
+                    after: Position::START,
                     upto,
                 })
                 .await

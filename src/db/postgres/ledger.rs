@@ -16,6 +16,7 @@ use crate::domain::key::{Bound, Range};
 use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use crate::domain::unit::Rows;
+use sqlx::{Executor as _, Row as _};
 use std::collections::BTreeMap;
 
 pub(super) const CREATE_LEDGER: &str = "CREATE TABLE tidegate.ledger(one integer PRIMARY KEY CHECK (one = 1), migration text NOT NULL, \
@@ -46,6 +47,23 @@ pub(super) async fn applied(session: &mut Session) -> Result<Option<Position>> {
         .await
         .or_fault(&place, READ)?;
     text.map(|text| position(&text, &place)).transpose()
+}
+
+/// The applied position, once everything up to it is on the disk: whoever commits a lock of the row waits for that.
+pub(super) async fn durable(session: &mut Session) -> Result<Option<Position>> {
+    let place = session.shared_place();
+    let read = "BEGIN; SELECT applied::text FROM tidegate.ledger FOR KEY SHARE; COMMIT";
+    // All answers are waited for: the last one is that of the commit.
+    let rows = session
+        .conn()?
+        .fetch_all(sqlx::raw_sql(read))
+        .await
+        .or_fault(&place, READ)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let text: String = row.try_get(0).or_fault(&place, READ)?;
+    position(&text, &place).map(Some)
 }
 
 /// The ledger must be this migration's.

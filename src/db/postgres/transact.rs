@@ -2,6 +2,7 @@
 
 use super::connect::Session;
 use super::place::{OrFault, in_the_way};
+use crate::db::advance::Advance;
 use crate::db::refused;
 use crate::domain::fault::{Fault, Outcome, Result};
 use crate::domain::id::Token;
@@ -41,37 +42,36 @@ impl Broke {
     }
 }
 
-/// Begins a transaction under the lease, with the ledger's new position if one is given.
+/// Begins a transaction under the lease, where the ledger stands as the write needs it, with its new position if there is one.
 ///
-/// Without a position the lease's row is only held, so that landings go on beside each other and beside the stream.
+/// Without a position the lease's row is only held, so that landings go on beside each other and beside the stream. With one, the
+/// commit does not wait for the disk: one that is lost with the server's memory is missed by the next write, which needs the
+/// position that it had left, and everything else that commits here waits for the disk, with all that came before.
 pub(super) async fn begin(
     session: &mut Session,
     token: Token,
-    applied: Option<Position>,
+    advance: Advance,
     doing: &str,
 ) -> Result<()> {
-    let mine = token.0.cast_signed();
+    let (mine, Position(after)) = (token.0.cast_signed(), advance.after);
     // Together, for each round trip counts where batches are small.
-    let sql = match applied {
-        None => format!("BEGIN; SELECT 1 FROM tidegate.ledger WHERE token = {mine} FOR KEY SHARE"),
+    let sql = match advance.upto {
+        None => format!(
+            "BEGIN; SELECT 1 FROM tidegate.ledger WHERE token = {mine} AND applied >= {after} FOR KEY SHARE"
+        ),
         Some(Position(upto)) => format!(
-            "BEGIN; UPDATE tidegate.ledger SET applied = {upto} WHERE token = {mine} AND applied <= {upto}"
+            "BEGIN; SET LOCAL synchronous_commit = off; \
+             UPDATE tidegate.ledger SET applied = {upto} WHERE token = {mine} AND applied BETWEEN {after} AND {upto}"
         ),
     };
-    match (session.count(&sql, doing).await?, applied) {
-        (0, Some(position)) => Err(why_not(session, mine, position, doing).await?),
-        (0, None) => Err(refused::lease_lost(session.place())),
+    match session.count(&sql, doing).await? {
+        0 => Err(why_not(session, mine, advance, doing).await?),
         _ => Ok(()),
     }
 }
 
-/// Why the ledger's position was not moved.
-async fn why_not(
-    session: &mut Session,
-    mine: i64,
-    position: Position,
-    doing: &str,
-) -> Result<Fault> {
+/// Why the ledger's row was not found as it was to be.
+async fn why_not(session: &mut Session, mine: i64, advance: Advance, doing: &str) -> Result<Fault> {
     let place = session.shared_place();
     let there: Option<String> =
         sqlx::query_scalar("SELECT applied::text FROM tidegate.ledger WHERE token = $1")
@@ -80,10 +80,8 @@ async fn why_not(
             .await
             .or_fault(&place, doing)?;
     let there = there.and_then(|there| there.parse().ok()).map(Position);
-    Ok(match there {
-        Some(there) => refused::position_back(&place, there, position),
-        None => refused::lease_lost(&place),
-    })
+    let wrong = there.and_then(|there| advance.check(&place, there).err());
+    Ok(wrong.unwrap_or_else(|| refused::lease_lost(&place)))
 }
 
 /// Commits. What the server refused has not happened; where no answer came, nobody knows.

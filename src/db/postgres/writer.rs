@@ -6,6 +6,7 @@ use super::sql::Tables;
 use super::transact::{begin, commit};
 use super::{apply, ddl, land, later, ledger, pieces};
 use crate::db::across::fits;
+use crate::db::advance::Advance;
 use crate::db::spill::Spill;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
@@ -17,7 +18,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What every session that writes rows is set to: a commit that returned is on the disk.
+/// What every session that writes is set to: a commit that returned is on the disk. Those of the stream's changes are not, each
+/// ([`begin`]).
 const DURABLE: &str = "SET synchronous_commit = on";
 /// Triggers and foreign keys are left alone: rows are written as they are. Only a superuser may, or from 15 on whoever was
 /// granted SET ON PARAMETER.
@@ -74,7 +76,7 @@ impl PgWriter {
             return Ok(applied);
         }
         session.run("ROLLBACK", apply::DOING).await?;
-        begin(session, self.token, Some(batch.upto), apply::DOING).await?;
+        begin(session, self.token, batch.advance(), apply::DOING).await?;
         apply::in_other_ways(session, &self.tables, batch).await
     }
 
@@ -88,9 +90,9 @@ impl PgWriter {
     }
 
     /// Begins a transaction under the lease.
-    async fn begin(&self, doing: &str, applied: Option<Position>) -> Result<Session> {
+    async fn begin(&self, doing: &str, advance: Advance) -> Result<Session> {
         let mut session = writing(&self.server).await?;
-        begin(&mut session, self.token, applied, doing).await?;
+        begin(&mut session, self.token, advance, doing).await?;
         Ok(session)
     }
 }
@@ -143,7 +145,7 @@ impl Writer for PgWriter {
 
     async fn begin_at(&self, position: Position) -> Outcome<()> {
         let doing = "set where the stream begins";
-        let mut session = match self.begin(doing, None).await {
+        let mut session = match self.begin(doing, Advance::default()).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
         };
@@ -169,7 +171,7 @@ impl Writer for PgWriter {
             Way::Bare => None,
             Way::Keyed | Way::KeyFirst => self.insert(landing.table).await,
         };
-        let mut session = match self.begin(doing, None).await {
+        let mut session = match self.begin(doing, landing.advance()).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
         };
@@ -197,7 +199,7 @@ impl Writer for PgWriter {
                 return Outcome::NotDone(fault);
             }
         }
-        let mut session = match self.begin(doing, Some(batch.upto)).await {
+        let mut session = match self.begin(doing, batch.advance()).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
         };
@@ -210,14 +212,14 @@ impl Writer for PgWriter {
 
     async fn durable(&self) -> Result<Position> {
         let mut session = writing(&self.server).await?;
-        let applied = ledger::applied(&mut session).await?;
+        let applied = ledger::durable(&mut session).await?;
         session.rest();
         Ok(applied.unwrap_or(Position::START))
     }
 
     async fn build(&self, ddl: &Ddl) -> Outcome<()> {
         let doing = "build the schema";
-        let mut session = match self.begin(doing, None).await {
+        let mut session = match self.begin(doing, Advance::default()).await {
             Ok(session) => session,
             Err(fault) => return Outcome::NotDone(fault),
         };
@@ -229,7 +231,7 @@ impl Writer for PgWriter {
         let doing = "note a key that is to be made";
         let done = async {
             let planned = self.planned(table)?;
-            let mut session = self.begin(doing, None).await?;
+            let mut session = self.begin(doing, Advance::default()).await?;
             let sql = ddl::moved(&self.tables.plan, key);
             let noted = later::note(&mut session, planned, &sql).await;
             Ok((session, noted))
@@ -263,7 +265,7 @@ impl Writer for PgWriter {
         let doing = "make a key";
         let planned = self.planned(table)?;
         let _making = self.later.making(table);
-        let mut session = self.begin(doing, None).await?;
+        let mut session = self.begin(doing, Advance::default()).await?;
         let made = later::make(&mut session, planned).await;
         match end(session, doing, made).await {
             Outcome::Done(made) => {

@@ -76,7 +76,7 @@ enum Logged {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     position: Position,
     what: Logged,
 }
@@ -88,10 +88,10 @@ pub(super) type Tables = Vec<Arc<Rows>>;
 pub struct Base {
     kind: Kind,
     pub(super) committed: Tables,
-    visible: Tables,
-    log: Vec<Entry>,
+    pub(super) visible: Tables,
+    pub(super) log: Vec<Entry>,
     /// Places in `log` of transactions that no read sees.
-    hidden: Vec<usize>,
+    pub(super) hidden: Vec<usize>,
     open: Vec<u64>,
     next_xid: u64,
     next_nonce: u64,

@@ -80,6 +80,7 @@ impl Base {
     /// Lands rows with their mark.
     pub fn land(&mut self, token: Token, landing: &Landing) -> Result<Landed> {
         self.check(token)?;
+        landing.advance().check("the target", self.applied)?;
         self.begin();
         let landed = self.put_rows(landing).inspect_err(|_| self.roll_back())?;
         if let Some(mark) = &landing.mark {
@@ -147,10 +148,7 @@ impl Base {
     /// constraint. A transaction that has outgrown memory: piece by piece first, and as one set when that meets a constraint.
     pub fn apply(&mut self, token: Token, batch: &Batch) -> Result<Applied> {
         self.check(token)?;
-        if batch.upto < self.applied {
-            let what = format!("changes up to {} are applied already", self.applied);
-            return Err(Fault::new(FaultKind::Refused, what).code("POSITION-BACK"));
-        }
+        batch.advance().check("the target", self.applied)?;
         // This database is memory: of a large transaction everything may be looked at.
         let all = batch.log.iter().flat_map(|txn| txn.pieces());
         let all: Vec<Vec<Change>> = all

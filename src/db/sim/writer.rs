@@ -126,6 +126,7 @@ impl Writer for SimWriter {
             let batch = Batch {
                 net: here(batch.changes(), map)?.into(),
                 log: log.collect::<Result<_>>()?,
+                after: batch.after,
                 upto: batch.upto,
             };
             let mut applied = base.apply(self.token, &batch)?;

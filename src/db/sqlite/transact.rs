@@ -2,27 +2,30 @@
 
 use super::ledger;
 use super::place::{OrFault, Place};
+use crate::db::advance::Advance;
 use crate::db::refused;
 use crate::domain::fault::{Fault, Outcome, Result};
 use crate::domain::id::Token;
-use crate::domain::position::Position;
 use rusqlite::{Connection, ErrorCode, params};
 
-/// Runs `act` in one transaction whose first write is the ledger's row under `token`, with its new position if one is given.
+/// Runs `act` in one transaction whose first write is the ledger's row under `token`, where that stands as the write
+/// needs it, with its new position if there is one.
 pub(super) fn leased<T>(
     conn: &Connection,
     place: &Place,
     token: Token,
-    applied: Option<Position>,
+    advance: Advance,
     doing: &str,
     act: impl FnOnce(&Connection) -> Result<T>,
 ) -> Outcome<T> {
     immediate(conn, place, doing, |conn| {
         let mine = token.0.cast_signed();
-        if let Some(position) = applied {
-            not_back(conn, place, position)?;
+        if advance != Advance::default()
+            && let Some(there) = ledger::applied(conn, place)?
+        {
+            advance.check(place, there)?;
         }
-        let changed = match applied {
+        let changed = match advance.upto {
             Some(position) => conn
                 .prepare_cached("UPDATE tidegate_ledger SET applied = ?2 WHERE token = ?1")
                 .and_then(|mut s| s.execute(params![mine, position.to_string()])),
@@ -35,13 +38,6 @@ pub(super) fn leased<T>(
         }
         act(conn)
     })
-}
-
-fn not_back(conn: &Connection, place: &Place, position: Position) -> Result<()> {
-    match ledger::applied(conn, place)? {
-        Some(there) if position < there => Err(refused::position_back(place, there, position)),
-        _ => Ok(()),
-    }
 }
 
 /// Runs `act` in one write transaction. What failed before the commit is certainly not done.

@@ -6,6 +6,7 @@ use super::reader::Reader;
 use super::transact::{immediate, leased};
 use super::{apply, build, land, ledger, pieces};
 use crate::db::across::fits;
+use crate::db::advance::Advance;
 use crate::db::{Applied, Batch, ChunkMark, Ddl, Landed, Landing, Ledger, Writer};
 use crate::domain::fault::{Fault, Outcome, Result};
 use crate::domain::id::{TableId, Token};
@@ -52,7 +53,7 @@ impl SqliteWriter {
     async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
-        applied: Option<Position>,
+        advance: Advance,
         act: impl FnOnce(&Connection, &Reader) -> Result<T> + Send + 'static,
     ) -> Outcome<T> {
         let reader = Arc::clone(&self.reader);
@@ -60,7 +61,7 @@ impl SqliteWriter {
         let done = self
             .db
             .run(move |conn| {
-                Ok(leased(conn, &reader.place, token, applied, doing, |conn| {
+                Ok(leased(conn, &reader.place, token, advance, doing, |conn| {
                     act(conn, &reader)
                 }))
             })
@@ -82,14 +83,16 @@ impl Writer for SqliteWriter {
     }
 
     async fn begin_at(&self, position: Position) -> Outcome<()> {
-        self.write("set where the stream begins", None, move |conn, reader| {
-            ledger::begin_at(conn, &reader.place, position)
-        })
+        self.write(
+            "set where the stream begins",
+            Advance::default(),
+            move |conn, reader| ledger::begin_at(conn, &reader.place, position),
+        )
         .await
     }
 
     async fn land(&self, landing: Landing) -> Outcome<Landed> {
-        self.write("land rows", None, move |conn, reader| {
+        self.write("land rows", landing.advance(), move |conn, reader| {
             let table = reader.plan.table(landing.table);
             fits(&reader.plan, table.map(|table| (table, &*landing.rows)), [])?;
             let sql = reader.tables(conn)?.get(landing.table)?;
@@ -99,7 +102,7 @@ impl Writer for SqliteWriter {
     }
 
     async fn apply(&self, batch: Batch) -> Outcome<Applied> {
-        self.write("apply changes", Some(batch.upto), move |conn, reader| {
+        self.write("apply changes", batch.advance(), move |conn, reader| {
             let tables = reader.tables(conn)?;
             if let Some(txn) = batch.overflowed() {
                 return pieces::apply(conn, reader, &tables, txn);
@@ -120,9 +123,11 @@ impl Writer for SqliteWriter {
 
     async fn build(&self, ddl: &Ddl) -> Outcome<()> {
         let ddl = ddl.clone();
-        self.write("build the schema", None, move |conn, reader| {
-            build::build(conn, &reader.place, &reader.plan, &ddl)
-        })
+        self.write(
+            "build the schema",
+            Advance::default(),
+            move |conn, reader| build::build(conn, &reader.place, &reader.plan, &ddl),
+        )
         .await
     }
 }

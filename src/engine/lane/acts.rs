@@ -6,7 +6,7 @@ use super::landed::LandedRanges;
 use super::reads::Ticket;
 use super::retry::Work;
 use super::task::Lane;
-use crate::db::{Applied, Batch, ChunkMark, Landed, Landing, Ledger};
+use crate::db::{Applied, Batch, ChunkMark, Landed, Landing, Ledger, WENT_BACK, spill, went_back};
 use crate::domain::event::PauseReason;
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::id::TableId;
@@ -39,7 +39,8 @@ pub(super) enum Done {
     LandingSettled(Ticket, Landing, Result<Option<bool>>),
     /// What was asked about updates that found no row.
     Searched(Option<Report>),
-    Durable(Result<Position>),
+    /// What is durable, and what was applied when that was asked.
+    Durable(Result<Position>, Position),
     Proven(Option<Seen>),
     /// The pause after a fault is over.
     Again(Work),
@@ -134,9 +135,10 @@ impl Lane {
     pub(super) fn ask_durable(&mut self) {
         self.asking_durable = true;
         let writer = Arc::clone(&self.writer);
+        let applied = self.core.ledger_position();
         self.works.push(Box::pin(async move {
             let read = writer.durable().await;
-            Done::Durable(read)
+            Done::Durable(read, applied)
         }));
     }
 
@@ -188,11 +190,16 @@ impl Lane {
                 self.landing_settled(ticket, landing, read);
             }
             Done::Searched(report) => self.pending.extend(report),
-            Done::Durable(read) => {
+            Done::Durable(read, applied) => {
                 self.asking_durable = false;
-                // One that could not be read is asked for again at the next tick.
-                if let Ok(position) = read {
-                    self.core.durable(position);
+                match read {
+                    Ok(position) if position < applied => {
+                        let lost = went_back("the target", position, applied);
+                        self.fatal.get_or_insert(lost);
+                    }
+                    Ok(position) => self.core.durable(position),
+                    // It is asked for again at the next tick.
+                    Err(_) => {}
                 }
             }
             Done::Proven(seen) => {
@@ -305,8 +312,9 @@ impl Lane {
             }
             _ => None,
         };
-        // What was put aside can't be had again but from the source: the stream is opened anew where the ledger stands.
-        let gone = fault.code == crate::db::spill::FAILED && work == Work::Apply;
+        // What was put aside, or applied and lost, can't be had again but from the source: the stream is opened anew where the
+        // ledger stands.
+        let gone = fault.code == WENT_BACK || fault.code == spill::FAILED && work == Work::Apply;
         if gone || reason.is_none() && fault.kind != Kind::Transient {
             self.fatal.get_or_insert(fault);
             return;

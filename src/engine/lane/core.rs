@@ -361,6 +361,7 @@ impl LaneCore {
                 *landing.entry(held.table).or_default() += 1;
             }
         }
+        let after = self.queue.ledger();
         self.reads.stages.iter_mut().find_map(|(ticket, stage)| {
             let Stage::Folded(held) = stage else {
                 return None;
@@ -377,7 +378,7 @@ impl LaneCore {
             held.landing = true;
             Some(Action::Land {
                 ticket: *ticket,
-                landing: held.landing(),
+                landing: held.landing(after),
             })
         })
     }
@@ -467,7 +468,8 @@ impl LaneCore {
         let older = unproven
             .map(|(index, txn)| (index, &**txn, Position::START))
             .chain(self.queue.txns());
-        self.watches.begin(self.queue.delivered(), older)
+        let applied = self.queue.ledger();
+        self.watches.begin(self.queue.delivered(), applied, older)
     }
 
     /// Closes a verifier's window.

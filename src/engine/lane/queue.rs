@@ -170,6 +170,7 @@ impl Queue {
                 false => collapse(&log),
             },
             log,
+            after: self.ledger,
             upto,
         })
     }

@@ -8,7 +8,7 @@ use crate::domain::change::{Change, Txn};
 use crate::domain::fault::Result;
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick};
-use crate::domain::position::{Barrier, Seen};
+use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::table::Table;
 use crate::domain::unit::Rows;
 use crate::state::stream::Fold;
@@ -75,10 +75,12 @@ impl Held {
             .any(|piece| piece.map_or(true, |piece| piece.iter().any(touches)))
     }
 
-    pub fn landing(&self) -> Landing {
+    /// `after`: what the target has committed by now.
+    pub fn landing(&self, after: Position) -> Landing {
         Landing {
             table: self.table,
             mark: self.mark.clone(),
+            after,
             rows: Arc::clone(&self.rows),
             gone: self.gone.clone(),
             keep_before: self.keep_before,

@@ -53,6 +53,8 @@ struct Window {
     begun: Index,
     /// The first transaction that the window's views may not both contain.
     needs: Index,
+    /// What the target had committed; one that has less has gone back.
+    applied: Position,
     lost: bool,
 }
 
@@ -78,10 +80,12 @@ impl WatchLog {
     }
 
     /// Opens a window. `older`: what was delivered and may not be contained in one of both views that come now, because it
-    /// is not applied yet or not proven visible; each with the position delivered before it, or an earlier one.
+    /// is not applied yet or not proven visible; each with the position delivered before it, or an earlier one. `applied`: what
+    /// the target has committed.
     pub fn begin<'a>(
         &mut self,
         now: Index,
+        applied: Position,
         older: impl Iterator<Item = (Index, &'a Txn, Position)>,
     ) -> WatchId {
         let mut needs = Index(now.0 + 1);
@@ -98,6 +102,7 @@ impl WatchLog {
         let window = Window {
             begun: now,
             needs,
+            applied,
             lost: false,
         };
         self.windows.insert(WatchId(self.next), window);
@@ -157,7 +162,7 @@ impl WatchLog {
         if matches!(seen, Seen::UpTo(position) if *position > delivered) || applied > delivered {
             return Changed::NotYet;
         }
-        if window.lost {
+        if window.lost || applied < window.applied {
             return Changed::Lost;
         }
         let mut changed = HashSet::new();
@@ -277,7 +282,7 @@ mod tests {
 
     fn changed(txn: &Txn, xmax: u64) -> usize {
         let mut log = WatchLog::new(Bytes(1_000));
-        let watch = log.begin(Index(0), std::iter::empty());
+        let watch = log.begin(Index(0), Position::START, std::iter::empty());
         log.delivered(Index(1), txn, Position::START);
         let seen = Seen::Pg {
             xmin: xmax,
@@ -288,6 +293,16 @@ mod tests {
             Changed::Keys(keys) => keys.len(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Of what was applied before the window nothing is remembered: a target that has lost some of that can't be compared.
+    #[test]
+    fn a_target_that_has_gone_back_is_not_compared() {
+        let mut log = WatchLog::new(Bytes(1_000));
+        let watch = log.begin(Index(0), Position(7), std::iter::empty());
+        let at = |applied| log.changed(watch, T, &Seen::UpTo(Position(7)), applied, Position(7));
+        assert!(matches!(at(Position(7)), Changed::Keys(keys) if keys.is_empty()));
+        assert!(matches!(at(Position(6)), Changed::Lost));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How long and how large, from one short read.
 
-use super::{End, finding};
+use super::{Ask, End, finding};
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::id::TableId;
 use crate::domain::key::{Pick, Range};
@@ -28,6 +28,7 @@ pub(super) async fn estimate(
     source: End<'_>,
     target: End<'_>,
     plan: &Arc<Plan>,
+    ask: Ask,
     findings: &mut Vec<Finding>,
 ) -> Estimate {
     let rows_of = |name: &str| {
@@ -50,16 +51,21 @@ pub(super) async fn estimate(
     } else {
         rows.0 as f64 / all.0 as f64
     };
+    // What was copied already takes no more space.
+    let there = if ask.begun { target.survey.bytes.0 } else { 0 };
+    let needs = (source.survey.bytes.0 as f64 * part * MARGIN) as u64;
     let mut estimate = Estimate {
         rows,
         tables: moved.len() as u32,
-        target_needs: Bytes((source.survey.bytes.0 as f64 * part * MARGIN) as u64),
+        target_needs: Bytes(needs.saturating_sub(there)),
         target_free: free(target, plan).await,
         source_free: free(source, plan).await,
         log_per_change: plan.source.engine.words().log_row.map(Bytes),
         ..Estimate::default()
     };
-    if let Some((id, _)) = moved.iter().max_by_key(|(_, rows)| *rows) {
+    if ask.speed
+        && let Some((id, _)) = moved.iter().max_by_key(|(_, rows)| *rows)
+    {
         measure(source, plan, *id, &mut estimate).await;
     }
     if let Some(free) = estimate

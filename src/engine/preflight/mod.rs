@@ -34,6 +34,8 @@ pub struct Ask {
     pub begun: bool,
     /// Look at the data as well: reads every table once.
     pub profile: bool,
+    /// Measure how fast the source is read, to tell how long a copy takes.
+    pub speed: bool,
 }
 
 /// Everything `check` has to say. The engine asks for the same before it starts.
@@ -67,7 +69,7 @@ pub async fn run(
     }
     findings.extend(cross::shadow(source.endpoint, plan).await);
     findings.extend(signals::findings(source.endpoint, target.endpoint, plan, probes).await);
-    let estimate = estimate::estimate(source, target, plan, &mut findings).await;
+    let estimate = estimate::estimate(source, target, plan, ask, &mut findings).await;
     findings.sort_by(|a, b| {
         (a.stage, a.side, &a.code, &a.table).cmp(&(b.stage, b.side, &b.code, &b.table))
     });
