@@ -1,7 +1,7 @@
 //! The same events as lines, for a terminal without a screen, a log, CI.
 
 use crate::domain::event::{Event, Phase};
-use crate::domain::unit::{At, Span};
+use crate::domain::unit::At;
 use crate::state::migration::Migration;
 use crate::state::timeline::Line;
 use crate::state::{pace, timeline};
@@ -44,13 +44,8 @@ pub fn progress(state: &Migration) -> String {
     if state.phase == Phase::Copy {
         parts.push(format!("{:.1} % of rows", state.copied() * 100.0));
         parts.push(format!("{} rows/s", sample.copy_rate));
-        if let pace::Eta::Between { low, high, .. } = pace::eta(state) {
-            // Beneath a second there is nothing to plan by.
-            parts.push(match high < Span::seconds(1) {
-                true => "left less than 1s".to_owned(),
-                false => format!("left {low} to {high}"),
-            });
-        }
+        let left = pace::eta(state).range(" to ");
+        parts.extend(left.map(|left| format!("left {left}")));
     }
     parts.push(format!("lag {lag}"));
     parts.push(format!("equal {:.1} %", state.equal_part() * 100.0));

@@ -256,7 +256,9 @@ fn copy_words(state: &Migration) -> String {
     let eta = match pace::eta(state) {
         Eta::Done => return "all copied".into(),
         Eta::Measuring => "time left: being measured".into(),
-        Eta::Between { low, high, left } => format!("{low}–{high} left ({left} rows)"),
+        ref eta @ Eta::Between { left, .. } => {
+            format!("{} left ({left} rows)", eta.range("–").unwrap_or_default())
+        }
         Eta::Stopped(_) => "stands still".into(),
     };
     format!("{} {allowed}{held}   {eta}", sample.copy_rate)

@@ -24,6 +24,40 @@ pub enum Eta {
     Stopped(String),
 }
 
+impl Eta {
+    /// From how long to how long, `to` between both: `1m10s to 2m`; `~2m` where both are the same, `<1s` where there is nothing to
+    /// plan by. None where nothing is known, or nothing is left.
+    pub fn range(&self, to: &str) -> Option<String> {
+        let Self::Between { low, high, .. } = self else {
+            return None;
+        };
+        let (low, high) = (roughly(*low), roughly(*high));
+        match low == high {
+            true => self.longest(),
+            false => Some(format!("{low}{to}{high}")),
+        }
+    }
+
+    /// The longest that it takes, where that is known.
+    pub fn longest(&self) -> Option<String> {
+        match self {
+            Self::Between { high, .. } if *high < Span::seconds(1) => Some(BRIEF.to_owned()),
+            Self::Between { high, .. } => Some(format!("~{high}")),
+            _ => None,
+        }
+    }
+}
+
+/// A time that is only estimated.
+const BRIEF: &str = "<1s";
+
+fn roughly(span: Span) -> String {
+    match span < Span::seconds(1) {
+        true => BRIEF.to_owned(),
+        false => span.to_string(),
+    }
+}
+
 /// Seconds of history that count as "now".
 const RECENT_POINTS: usize = 20;
 /// Points needed before a range is given.

@@ -68,7 +68,9 @@ pub fn status(p: &Picture) -> Vec<String> {
         Eta::Stopped(why) => format!("stands still: {why}"),
         Eta::Done => "nothing left to copy".into(),
         Eta::Measuring => "time left: measuring".into(),
-        Eta::Between { low, high, .. } => format!("time left {low} to {high}"),
+        left @ Eta::Between { .. } => {
+            format!("time left {}", left.range(" to ").unwrap_or_default())
+        }
     };
     let allowed = s
         .pace

@@ -25,10 +25,10 @@ const BURSTS: usize = 2;
 /// Messages in one burst, and bytes of them (and one more message, however large).
 const MESSAGES: usize = 256;
 const BYTES: usize = 256 << 10;
-/// The sleep between two bursts, in ms: a first one after every [`MESSAGES`], to learn whether they come quickly, and while they
-/// do. After 1 ms the server would still find the reader awake half of the time.
+/// The sleep between two bursts, in ms: a first one after every [`MESSAGES`], to learn whether they come quickly, and twice as long
+/// each time that they did. After 1 ms the server would still find the reader awake half of the time.
 const TRIAL: usize = 1;
-const NAP: usize = 10;
+const NAP: usize = 8;
 /// Messages come quickly when there are so many for each ms of a sleep.
 const QUICK: usize = 16;
 /// Turns that whoever reads the socket gets before it counts as empty: to hear that something came, and to read it.
@@ -171,7 +171,7 @@ async fn bursts(
     held: &mut watch::Receiver<u64>,
     told: &mpsc::Sender<Told>,
 ) -> Option<()> {
-    let (mut since, mut slept, mut quick) = (0, 0, false);
+    let (mut since, mut slept, mut nap, mut quick) = (0, 0, TRIAL, false);
     loop {
         // Also where there is always another message.
         if held.has_changed().unwrap_or(false) {
@@ -203,12 +203,12 @@ async fn bursts(
         }
         since += many;
         slept = match empty {
-            true if quick => NAP,
+            true if quick => (nap * 2).min(NAP),
             true if since >= MESSAGES => TRIAL,
             _ => 0,
         };
         if slept > 0 {
-            since = 0;
+            (since, nap) = (0, slept);
             // The task that reads the socket is on this thread, and is to sleep too.
             std::thread::sleep(Duration::from_millis(slept as u64));
         }

@@ -19,6 +19,7 @@ use crate::domain::value::{Row, Value};
 use crate::domain::verdict::Digest;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::future::poll_immediate;
 use sqlx::{Column as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,6 +35,10 @@ const AS_APPLICATION: &str = "SELECT pg_catalog.set_config('search_path', coales
 /// How often, and how long apart, a view is taken anew while something older than the stream is still open.
 const LOOKS: u32 = 100;
 const LOOK: Duration = Duration::from_millis(10);
+/// A reader that waits for every piece is woken for every piece, which costs the server more than to send it. So once this many
+/// bytes came, it sleeps before it waits for more, and finds many pieces when it wakes.
+const GATHERED: usize = 32 << 10;
+const NAP: Duration = Duration::from_millis(1);
 /// Keys in one statement.
 const KEYS: usize = 2_000;
 
@@ -165,7 +170,20 @@ impl PgView {
             // The server sends a row in one piece; a line that came in several is put together again.
             let mut part: Vec<u8> = Vec::new();
             let mut head = binary.is_some();
-            while let Some(piece) = lines.next().await {
+            let mut since = 0;
+            loop {
+                let next = match poll_immediate(lines.next()).await {
+                    Some(next) => next,
+                    None => {
+                        // What is on its way is let gather.
+                        if std::mem::take(&mut since) >= GATHERED {
+                            tokio::time::sleep(NAP).await;
+                        }
+                        lines.next().await
+                    }
+                };
+                let Some(piece) = next else { break };
+                since += piece.as_ref().map_or(0, |piece| piece.len());
                 let piece = match piece {
                     Ok(piece) => piece,
                     Err(error) => {

@@ -304,9 +304,10 @@ fn left(p: &Scene) -> Part {
         Eta::Stopped(_) => both("?", " stands still"),
         Eta::Measuring if state.phase != Phase::Copy => both("?", " not begun"),
         Eta::Measuring => both("?", " measuring"),
-        eta @ Eta::Between { high, .. } => {
+        eta @ Eta::Between { .. } => {
             let range = words::eta(&eta, p.theme);
-            forms(&[format!("{range} to copy"), range, format!("~{high}")])
+            let longest = eta.longest().unwrap_or_default();
+            forms(&[format!("{range} to copy"), range, longest])
         }
         Eta::Done => match compare_left(state) {
             _ if state.phase == Phase::Synced => both("0", ", next is yours"),

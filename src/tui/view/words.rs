@@ -123,14 +123,9 @@ pub fn eta(eta: &Eta, theme: &Theme) -> String {
     match eta {
         Eta::Done => "0".into(),
         Eta::Measuring => "measuring".into(),
-        Eta::Between { low, high, .. } => {
-            let (low, high) = (low.to_string(), high.to_string());
-            if low == high {
-                format!("~{low}")
-            } else {
-                let dash = if theme.glyphs.braille { "–" } else { "-" };
-                format!("{low}{dash}{high}")
-            }
+        Eta::Between { .. } => {
+            let dash = if theme.glyphs.braille { "–" } else { "-" };
+            eta.range(dash).unwrap_or_default()
         }
         Eta::Stopped(_) => UNKNOWN.into(),
     }
