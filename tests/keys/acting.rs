@@ -529,6 +529,13 @@ fn while_the_past_is_shown_only_the_brake_acts() {
     assert!(desk.notice().contains("the past"), "{}", desk.notice());
     desk.press("P");
     assert_eq!(desk.sent(), [Command::Pause]);
+    desk.story.fact(Fact::Paused {
+        reason: PauseReason::Operator,
+        by: ana(),
+    });
+    desk.press("P");
+    assert!(desk.sent().is_empty(), "there is nothing more to pause");
+    assert!(desk.notice().contains("End"), "{}", desk.notice());
     desk.tell(Msg::Past(Some(Replay {
         live: false,
         ..replay

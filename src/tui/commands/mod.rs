@@ -255,12 +255,14 @@ pub fn entry(act: Act) -> Option<&'static Entry> {
 /// Whether `P` would resume: an operator's pause or stop stands, and the picture is fresh enough to rely on it. In doubt it
 /// pauses.
 pub fn would_resume(p: &Picture) -> bool {
-    let by_hand = p
-        .live
-        .pauses
-        .iter()
-        .any(|pause| matches!(pause.reason, PauseReason::Operator | PauseReason::StopAll));
-    by_hand && p.ui.replay.is_none() && !p.stale()
+    paused_by_hand(p) && p.ui.replay.is_none()
+}
+
+/// Whether an operator's pause or stop certainly stands.
+pub fn paused_by_hand(p: &Picture) -> bool {
+    let by_hand = |reason: &PauseReason| matches!(reason, PauseReason::Operator | PauseReason::StopAll);
+    let mut pauses = p.live.pauses.iter();
+    pauses.any(|pause| by_hand(&pause.reason)) && !p.stale()
 }
 
 /// One hint of the bar at the bottom.

@@ -10,7 +10,7 @@ use crate::domain::words::Words;
 use crate::state::migration::Migration;
 use crate::state::pace;
 use crate::state::timeline::pause_words;
-use crate::tui::commands::{Act, lead_needed, my_repair, slip, would_resume};
+use crate::tui::commands::{Act, lead_needed, my_repair, paused_by_hand, slip, would_resume};
 use crate::tui::dialog::{NoteEditor, RateDialog, RateOf};
 use crate::tui::lists;
 use crate::tui::model::{Picture, Popup, Screen, Sent, Tone, Ui, Undo};
@@ -31,6 +31,14 @@ pub(super) fn perform(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Eff
             }
         }
         Act::Resume => ask_resume(ui, scene),
+        // Only the past is looked at: there `P` never resumes, and has nothing more to pause.
+        Act::Pause if paused_by_hand(&p) => {
+            say(
+                ui,
+                Tone::Plain,
+                "paused already; End goes back to now, where P resumes",
+            );
+        }
         Act::Pause => send(ui, scene, Command::Pause, None, effects),
         Act::StopAll => send(ui, scene, Command::StopAll, None, effects),
         Act::Pace => {
