@@ -260,7 +260,8 @@ pub fn would_resume(p: &Picture) -> bool {
 
 /// Whether an operator's pause or stop certainly stands.
 pub fn paused_by_hand(p: &Picture) -> bool {
-    let by_hand = |reason: &PauseReason| matches!(reason, PauseReason::Operator | PauseReason::StopAll);
+    let by_hand =
+        |reason: &PauseReason| matches!(reason, PauseReason::Operator | PauseReason::StopAll);
     let mut pauses = p.live.pauses.iter();
     pauses.any(|pause| by_hand(&pause.reason)) && !p.stale()
 }
