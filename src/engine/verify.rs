@@ -15,7 +15,7 @@ use crate::domain::bulk::Bulk;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
 use crate::domain::key::{Key, Pick, Range};
-use crate::domain::position::{Position, Seen};
+use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::unit::{Bytes, Rows, RowsPerSecond};
 use crate::domain::value::Row;
 use crate::domain::verdict::{ChunkVerdict, Digest, DriftClass, DriftCounts, RowDiff};
@@ -218,15 +218,17 @@ pub struct Pair {
 }
 
 /// Opens a pair: source view, wait for the stream to pass it, target view.
+///
+/// What the stream is behind by now is waited for before, with no view: one that stays open keeps the source from cleaning up, and
+/// in a long wait more keys change than are remembered.
 pub async fn open_pair(site: &Site, lane: &LaneHandle) -> Result<Pair> {
+    let now = site.source.view(&site.plan).await?.barrier().await?;
+    passed(site, lane, now).await?;
     let keys = lane.watch_keys().await?;
     let mut source = site.source.view(&site.plan).await?;
     let barrier = source.barrier().await?;
     let seen = source.seen().clone();
-    tokio::select! {
-        () = site.stop.cancelled() => return Err(super::site::stopped()),
-        passed = lane.wait_applied(barrier) => passed?,
-    };
+    passed(site, lane, barrier).await?;
     let target = site.target.view(&site.plan).await?;
     let applied = target.applied().ok_or_else(|| {
         Fault::new(Kind::Blocked, "the target's ledger is gone").code("LEDGER-GONE")
@@ -238,6 +240,13 @@ pub async fn open_pair(site: &Site, lane: &LaneHandle) -> Result<Pair> {
         applied,
         keys,
     })
+}
+
+async fn passed(site: &Site, lane: &LaneHandle, barrier: Barrier) -> Result<()> {
+    tokio::select! {
+        () = site.stop.cancelled() => Err(super::site::stopped()),
+        passed = lane.wait_applied(barrier) => passed,
+    }
 }
 
 impl Pair {

@@ -394,6 +394,20 @@ fn what_differs_is_found_and_repaired_and_a_way_back_leaves_nothing() {
     assert!(!nobody.err.contains("tidegate run"), "{}", nobody.err);
 }
 
+/// Resumed on a nearly full disk, it would be refused for want of room that its rows take already.
+#[test]
+fn no_room_is_asked_for_what_was_copied() {
+    let live = Live::begin();
+    live.synced();
+    let bytes = "select page_count * page_size from pragma_page_count, pragma_page_size";
+    let source: u64 = live.source.query_row(bytes, [], |row| row.get(0)).unwrap();
+    let check = live.call(&["check", "--json"]);
+    let told: Json = serde_json::from_str(&check.out).unwrap();
+    let needs = told["estimate"]["target_needs_bytes"].as_u64().unwrap();
+    assert!(needs < source * 3 / 5, "{needs} of {source}");
+    live.call(&["stop", "shop"]);
+}
+
 #[test]
 fn a_lost_run_is_found_by_check_and_cleaned() {
     let live = Live::begin();

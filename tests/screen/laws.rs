@@ -186,7 +186,7 @@ fn console(seed: u64, state: &Migration, size: Size) -> Ui {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("TIDEGATE_TEST_FULL").is_some() { 3_000 } else { 250 }))]
+    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("TIDEGATE_FULL").is_some() { 3_000 } else { 250 }))]
 
     /// No size and no record, however odd, breaks a frame; nothing is drawn outside of its area; no control character
     /// reaches the terminal; no wide symbol hangs over the edge.
@@ -215,6 +215,15 @@ proptest! {
             }
         }
     }
+}
+
+/// Lags so long that no sum of them fits.
+#[test]
+fn the_longest_lags_have_a_trend() {
+    let state = chance::state(13_270_677_220_033_092_040, 64);
+    let ui = console(1, &state, Size::new(60, 15));
+    let area = Rect::new(0, 0, 60, 15);
+    tui::draw(&Picture::of(&state, &ui), area, &mut Buffer::empty(area));
 }
 
 fn depth_is_mono(ui: &Ui) -> bool {

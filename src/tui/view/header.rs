@@ -183,7 +183,11 @@ fn trend(state: &Migration) -> Option<std::cmp::Ordering> {
     if lags.len() < 10 {
         return None;
     }
-    let (new, old): (u64, u64) = (lags[..5].iter().sum(), lags[5..].iter().sum());
+    let sum = |lags: &[u64]| {
+        lags.iter()
+            .fold(0, |sum: u64, lag| sum.saturating_add(*lag))
+    };
+    let (new, old) = (sum(&lags[..5]), sum(&lags[5..]));
     // Less than a tenth of change, or of a tenth of a second, is none.
     if new.abs_diff(old) <= (old / 10).max(5 * 100_000) {
         return Some(std::cmp::Ordering::Equal);
