@@ -525,8 +525,7 @@ async fn all_there(site: &Site, lane: &LaneHandle, known: &[(TableId, u32)]) -> 
     let ledger = site.retry(|| lane.ledger()).await?;
     for (table, known) in known {
         let name = site.plan.table(*table).map(|table| table.source.as_str());
-        let last = ledger.last.iter().find(|(id, _, _)| id == table);
-        not_behind(name.unwrap_or_default(), *known, last)?;
+        not_behind(&ledger, *table, name.unwrap_or_default(), *known)?;
     }
     Ok(())
 }

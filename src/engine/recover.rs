@@ -6,7 +6,6 @@ use crate::db::{ChunkMark, Endpoint, Ledger, Writer};
 use crate::domain::event::Phase;
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{ChunkId, TableId};
-use crate::domain::key::Bound;
 use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use crate::state::migration::Migration;
@@ -51,7 +50,7 @@ pub async fn recover(
     for (table, planned, known) in state.live_tables() {
         let last = ledger.last.iter().find(|(id, _, _)| *id == table);
         let known = known.chunks.len();
-        not_behind(&planned.source, known, last)?;
+        not_behind(&ledger, table, &planned.source, known)?;
         let marks = writer.landed(table, known.saturating_sub(1)).await?;
         for mark in unbroken(marks, known) {
             found.push((
@@ -102,15 +101,12 @@ pub fn unbroken(marks: Vec<ChunkMark>, known: u32) -> Vec<ChunkMark> {
     found
 }
 
-/// The target must have landed what the journal says of a table: `last` is the last chunk that it has.
-pub fn not_behind(
-    table: &str,
-    journaled: u32,
-    last: Option<&(TableId, u32, Option<Bound>)>,
-) -> Result<()> {
+/// The target must have landed as many chunks of a table as the journal says.
+pub fn not_behind(ledger: &Ledger, table: TableId, name: &str, journaled: u32) -> Result<()> {
+    let last = ledger.last.iter().find(|(id, _, _)| *id == table);
     let landed = last.map_or(0, |(_, no, _)| no + 1);
     match landed < journaled {
-        true => Err(behind(table, journaled, landed)),
+        true => Err(behind(name, journaled, landed)),
         false => Ok(()),
     }
 }

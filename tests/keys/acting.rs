@@ -535,6 +535,7 @@ fn while_the_past_is_shown_only_the_brake_acts() {
     });
     desk.press("P");
     assert!(desk.sent().is_empty(), "there is nothing more to pause");
+    assert!(desk.frame().contains("P paused"), "{}", desk.frame());
     assert!(desk.notice().contains("End"), "{}", desk.notice());
     desk.tell(Msg::Past(Some(Replay {
         live: false,

@@ -233,6 +233,8 @@ impl Entry {
     pub fn label_now(&self, p: &Picture) -> &'static str {
         match self.act {
             Act::Pause if would_resume(p) => "resume",
+            // In the past, where it does nothing more.
+            Act::Pause if paused_by_hand(p) => "paused",
             Act::Freeze if p.ui.frozen => "unfreeze",
             Act::Play if p.ui.replay.as_ref().is_some_and(|r| r.playing) => "stop",
             // The demo's engine ends with it.
