@@ -169,6 +169,24 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_lacks_a_chunk_needs_a_person() {
+        let ledger = Ledger {
+            token: crate::domain::id::Token(1),
+            applied: Position::START,
+            last: vec![(TableId(0), 2, None)],
+        };
+        let looked = |table, journaled| not_behind(&ledger, TableId(table), "orders", journaled);
+        assert_eq!(looked(0, 3), Ok(()));
+        assert_eq!(looked(1, 0), Ok(()));
+        for fault in [looked(0, 4), looked(1, 1)].map(Result::unwrap_err) {
+            assert_eq!(
+                (fault.kind, fault.code.as_str()),
+                (Kind::InDoubt, "LEDGER-BEHIND")
+            );
+        }
+    }
+
+    #[test]
     fn what_lies_beyond_a_gap_is_not_known() {
         let (a, b, c) = (mark(0, 0, Some(5)), mark(1, 5, Some(9)), mark(2, 9, None));
         let all = [a.clone(), b.clone(), c.clone()];
