@@ -28,6 +28,8 @@ const OF_NATIVE: f64 = 0.7;
 const LOOK: Duration = Duration::from_millis(5);
 const WATCH: Duration = Duration::from_millis(1);
 const BEAT: Duration = Duration::from_millis(10);
+/// Bytes of log that are no backlog.
+const NOTHING: u64 = 1 << 20;
 /// pgbench runs for so long before anything counts.
 const WARM: Duration = Duration::from_secs(2);
 
@@ -78,6 +80,13 @@ impl Who {
         match self {
             Self::Tidegate => "tidegate",
             Self::Native => "native subscription",
+        }
+    }
+
+    fn slot(self) -> &'static str {
+        match self {
+            Self::Tidegate => "tidegate_bench",
+            Self::Native => "native",
         }
     }
 
@@ -205,6 +214,19 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Until the slot stands at the end of the log: what is written there meanwhile, by a compare that prunes pages for one, is
+    /// not to be read by the next drain. The checkpoint notes a place in the log at which the slot can begin anew.
+    fn caught_up(&self, who: Who) {
+        let mut session = self.pair.source.session(SOURCE);
+        session.run("CHECKPOINT");
+        let behind = format!(
+            "SELECT pg_current_wal_insert_lsn() - confirmed_flush_lsn < {NOTHING} AND pg_current_wal_insert_lsn() - restart_lsn < {NOTHING} \
+             FROM pg_replication_slots WHERE slot_name = '{}'",
+            who.slot()
+        );
+        until("caught up", LOOK, || session.text(&behind) == "true");
+    }
+
     fn stop(&self, who: Who, engine: Option<Running>) {
         match engine {
             Some(engine) => engine.stop(),
@@ -236,6 +258,7 @@ impl<'a> Stage<'a> {
             );
             assert_eq!(eyes.text(&applied), "true", "the ledger says so");
         }
+        self.caught_up(who);
         self.stop(who, engine);
         Took { time, memory }
     }

@@ -89,6 +89,7 @@ const RULES: &[Only] = &[
         patterns: &["Instant::now", "SystemTime::now"],
         may: &[
             ("src/engine/clock.rs", "the one clock that facts are stamped by"),
+            ("src/db/postgres/replication.rs", "how near the server is; and the protocol has our time in each answer"),
             ("src/engine/jobs.rs", "when a failed job may be tried again"),
             ("src/engine/signals.rs", "how old a figure is"),
             ("src/engine/sampler.rs", "what passed between two measurements"),

@@ -25,7 +25,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The version of the protocol that has no transactions in pieces.
-const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 1;
+/// Set in a message that somebody wrote into the log as a part of a transaction.
+const TRANSACTIONAL: u8 = 1;
 
 /// Takes messages, gives items.
 pub(super) struct Assembler {
@@ -71,7 +73,7 @@ impl Assembler {
         self.open.is_some()
     }
 
-    pub(super) fn begin(&mut self, xid: u32) {
+    fn begin(&mut self, xid: u32) {
         let xid = widen(self.newest, xid);
         self.newest = self.newest.max(xid);
         self.open = Some(Open {
@@ -86,7 +88,7 @@ impl Assembler {
     }
 
     /// A message that somebody wrote into the log.
-    pub(super) fn message(&mut self, transactional: bool, prefix: &str, content: &[u8]) {
+    fn message(&mut self, transactional: bool, prefix: &str, content: &[u8]) {
         if !transactional || prefix != names::MARKER {
             return;
         }
@@ -103,7 +105,7 @@ impl Assembler {
     ///
     /// # Errors
     /// A large transaction whose last changes can't be kept.
-    pub(super) fn commit(&mut self, end: u64) -> Result<Vec<Item>> {
+    fn commit(&mut self, end: u64) -> Result<Vec<Item>> {
         let Some(open) = self.open.take() else {
             return Ok(Vec::new());
         };
@@ -124,17 +126,25 @@ impl Assembler {
         Ok(items)
     }
 
-    /// Any other message.
+    /// Takes a message. Gives what a transaction comes to that ends with it, and the place of that end.
     ///
     /// # Errors
     /// A message that can't be read, a large transaction that can't be kept, a source that can't be asked about a table.
-    pub(super) async fn data(&mut self, data: Bytes) -> Result<()> {
+    pub(super) async fn data(&mut self, data: Bytes) -> Result<Option<(u64, Vec<Item>)>> {
         let message = self
             .parser
             .parse_wal_message_bytes(data)
             .map_err(|error| self.unreadable(error))?
             .message;
         match message {
+            Message::Begin { xid, .. } => self.begin(xid),
+            Message::Commit { end_lsn, .. } => return Ok(Some((end_lsn, self.commit(end_lsn)?))),
+            Message::Message {
+                flags,
+                prefix,
+                content,
+                ..
+            } => self.message(flags & TRANSACTIONAL != 0, &prefix, &content),
             Message::Relation {
                 relation_id,
                 namespace,
@@ -197,7 +207,7 @@ impl Assembler {
             Message::Truncate { relation_ids, .. } => self.emptied(&relation_ids),
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What a row's change is about; none for one that is not of the plan. Notes whose the transaction is.

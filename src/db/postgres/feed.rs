@@ -11,6 +11,7 @@ use super::fence::StartFence;
 use super::names;
 use super::pull::Pull;
 use super::relations::Relations;
+use super::replication::Told;
 use super::slot;
 use super::wire;
 use crate::db::Feed;
@@ -21,7 +22,6 @@ use crate::domain::plan::Plan;
 use crate::domain::position::Position;
 use async_trait::async_trait;
 use futures_util::future::poll_immediate;
-use pgwire_replication::{Lsn, ReplicationEvent};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,7 +195,7 @@ impl Asked {
 
 /// What the pump woke for.
 enum Woken {
-    Event(pgwire_replication::Result<Option<ReplicationEvent>>),
+    Told(pgwire_replication::Result<Option<Told>>),
     Silence,
     /// Nothing more is there for now.
     Quiet,
@@ -234,12 +234,12 @@ impl Pump {
 
     async fn step(&mut self) -> Result<()> {
         match self.woken().await {
-            Woken::Event(event) => {
+            Woken::Told(told) => {
                 let place = &self.server.place;
-                let event = event
+                let told = told
                     .map_err(|error| wire::fault(place, READ, &error))?
                     .ok_or_else(|| wire::lost(place, READ))?;
-                self.event(event).await?;
+                self.told(told).await?;
             }
             Woken::Silence => self.look().await?,
             Woken::Quiet => {
@@ -254,58 +254,48 @@ impl Pump {
     }
 
     async fn woken(&mut self) -> Woken {
-        let mut event = pin!(self.pull.recv());
+        let mut told = pin!(self.pull.recv());
         if self.passed.is_some() || !self.handful.is_empty() {
-            return match poll_immediate(&mut event).await {
-                Some(event) => Woken::Event(event),
+            return match poll_immediate(&mut told).await {
+                Some(told) => Woken::Told(told),
                 None => Woken::Quiet,
             };
         }
         tokio::select! {
             biased;
-            event = &mut event => Woken::Event(event),
+            told = &mut told => Woken::Told(told),
             () = tokio::time::sleep(SILENCE) => Woken::Silence,
         }
     }
 
-    async fn event(&mut self, event: ReplicationEvent) -> Result<()> {
-        match event {
-            ReplicationEvent::Begin { xid, .. } => self.assembler.begin(xid),
-            ReplicationEvent::XLogData { data, .. } => self.assembler.data(data).await?,
-            ReplicationEvent::Message {
-                transactional,
-                prefix,
-                content,
-                ..
-            } => self.assembler.message(transactional, &prefix, &content),
-            ReplicationEvent::Commit { end_lsn, .. } => {
-                for item in self.assembler.commit(end_lsn.as_u64())? {
+    async fn told(&mut self, told: Told) -> Result<()> {
+        match told {
+            Told::Data(data) => {
+                let Some((end, items)) = self.assembler.data(data).await? else {
+                    return Ok(());
+                };
+                for item in items {
                     if let Item::Txn(_) = item {
-                        self.said = self.said.max(end_lsn.as_u64());
+                        self.said = self.said.max(end);
                         (self.passed, self.unsaid) = (None, 0);
                     }
                     self.say(item).await;
                 }
-                self.pass(end_lsn);
+                self.pass(end);
             }
-            ReplicationEvent::KeepAlive { wal_end, .. }
-                if self.asked.without_end(wal_end.as_u64()) =>
-            {
+            Told::Alive { end, .. } if self.asked.without_end(end) => {
                 return Err(wire::lost(&self.server.place, READ)
                     .cause("the server seems to be shutting down, and waits for us"));
             }
             // While a transaction is being sent, what the server has read may lie anywhere around its commit.
-            ReplicationEvent::KeepAlive { wal_end, .. } if !self.assembler.within() => {
-                self.pass(wal_end);
-            }
-            ReplicationEvent::KeepAlive { .. } | ReplicationEvent::StoppedAt { .. } => {}
+            Told::Alive { end, .. } if !self.assembler.within() => self.pass(end),
+            Told::Alive { .. } => {}
         }
         Ok(())
     }
 
     /// Nothing up to here that was not handed on.
-    fn pass(&mut self, position: Lsn) {
-        let position = position.as_u64();
+    fn pass(&mut self, position: u64) {
         if position > self.said.max(self.passed.unwrap_or(0)) {
             self.passed = Some(position);
             self.unsaid += 1;

@@ -36,6 +36,7 @@ mod pull;
 mod pulse;
 mod relations;
 mod render;
+mod replication;
 mod reread;
 mod rows;
 mod service;

@@ -7,19 +7,25 @@
 //! wakes. Where few come, each is handed on at once.
 
 use super::place::Place;
-use super::wire::{self, STATUS};
+use super::replication::{Replication, Told};
+use super::wire;
 use crate::domain::fault::{Fault, Kind, Result};
 use futures_util::future::poll_immediate;
-use pgwire_replication::{
-    Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
-};
+use pgwire_replication::ReplicationConfig;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// How long the start of the stream may take.
 const START: Duration = Duration::from_secs(30);
+/// How often the server hears how far we are where that has changed, at most.
+const STATUS: Duration = Duration::from_millis(250);
+/// And after how many times that it hears it again where it has not: well below the server's `wal_sender_timeout` of 60 s.
+const IDLE: u32 = 20;
+/// How long the server may take to end the connection.
+const END: Duration = Duration::from_millis(500);
 /// Bursts that wait to be taken.
 const BURSTS: usize = 2;
 /// Messages in one burst, and bytes of them (and one more message, however large).
@@ -31,16 +37,16 @@ const TRIAL: usize = 1;
 const NAP: usize = 8;
 /// Messages come quickly when there are so many for each ms of a sleep.
 const QUICK: usize = 16;
-/// Turns that whoever reads the socket gets before it counts as empty: to hear that something came, and to read it.
-const TURNS: usize = 3;
+/// Looks at the socket before it counts as empty: whether something has come is heard between two.
+const LOOKS: usize = 2;
 const OPENING: &str = "open the stream";
 
-type Told = pgwire_replication::Result<Vec<ReplicationEvent>>;
+type Wired<T> = pgwire_replication::Result<T>;
 
 /// What the thread has read.
 pub(super) struct Pull {
-    bursts: mpsc::Receiver<Told>,
-    burst: std::vec::IntoIter<ReplicationEvent>,
+    bursts: mpsc::Receiver<Wired<Vec<Told>>>,
+    burst: std::vec::IntoIter<Told>,
 }
 
 impl Pull {
@@ -85,10 +91,10 @@ impl Pull {
     ///
     /// # Errors
     /// Why nothing comes any more.
-    pub(super) async fn recv(&mut self) -> pgwire_replication::Result<Option<ReplicationEvent>> {
+    pub(super) async fn recv(&mut self) -> Wired<Option<Told>> {
         loop {
-            if let Some(event) = self.burst.next() {
-                return Ok(Some(event));
+            if let Some(told) = self.burst.next() {
+                return Ok(Some(told));
             }
             match self.bursts.recv().await {
                 Some(burst) => self.burst = burst?.into_iter(),
@@ -101,167 +107,167 @@ impl Pull {
 /// What the thread does.
 async fn pull(
     config: ReplicationConfig,
-    mut held: watch::Receiver<u64>,
+    held: watch::Receiver<u64>,
     stop: CancellationToken,
-    opened: oneshot::Sender<pgwire_replication::Result<()>>,
-    told: mpsc::Sender<Told>,
+    opened: oneshot::Sender<Wired<()>>,
+    out: mpsc::Sender<Wired<Vec<Told>>>,
 ) {
-    let starting = async {
-        let mut client = ReplicationClient::connect(config).await?;
-        client.wait_started().await?;
-        Ok::<_, PgWireError>(client)
-    };
-    let mut client = tokio::select! {
+    let opening = tokio::select! {
         biased;
         () = stop.cancelled() => return,
-        started = starting => match started {
-            Ok(client) => client,
-            Err(error) => {
-                // Who opens it may be gone; then nobody wants to know.
-                let _ = opened.send(Err(error));
-                return;
-            }
-        },
+        opening = Replication::open(&config) => opening,
+    };
+    let stream = match opening {
+        Ok(stream) => stream,
+        Err(error) => {
+            // Who opens it may be gone; then nobody wants to know.
+            let _ = opened.send(Err(error));
+            return;
+        }
     };
     if opened.send(Ok(())).is_err() {
         return;
     }
+    let mut due = interval(STATUS);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reader = Reader {
+        stream,
+        held,
+        due,
+        idle: IDLE,
+        out,
+    };
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        _ = bursts(&mut client, &mut held, &told) => {}
-    }
-    let held = *held.borrow();
-    part(client, held).await;
-}
-
-/// Messages that came together.
-#[derive(Default)]
-struct Burst {
-    events: Vec<ReplicationEvent>,
-    bytes: usize,
-    /// The connection ended after them; with why, unless it was told to.
-    ended: Option<Option<PgWireError>>,
-}
-
-impl Burst {
-    fn take(&mut self, next: pgwire_replication::Result<Option<ReplicationEvent>>) {
-        match next {
-            Ok(Some(event)) => {
-                self.bytes += match &event {
-                    ReplicationEvent::XLogData { data, .. } => data.len(),
-                    ReplicationEvent::Message { content, .. } => content.len(),
-                    _ => 0,
-                };
-                self.events.push(event);
+        ended = reader.read() => {
+            // Where nobody takes it any more, nobody wants to know.
+            if let Err(error) = ended {
+                let _ = reader.out.send(Err(error)).await;
             }
-            Ok(None) => self.ended = Some(None),
-            Err(error) => self.ended = Some(Some(error)),
+            return;
         }
     }
-
-    fn open(&self) -> bool {
-        self.ended.is_none() && self.events.len() < MESSAGES && self.bytes < BYTES
-    }
+    // Nothing to do about it: the server keeps a little more log if it does not hear of what is held.
+    let _ = tokio::time::timeout(END, reader.end()).await;
 }
 
-/// Hands on one burst after the other, until the connection ends or nobody takes them.
-async fn bursts(
-    client: &mut ReplicationClient,
-    held: &mut watch::Receiver<u64>,
-    told: &mpsc::Sender<Told>,
-) -> Option<()> {
-    let (mut since, mut slept, mut nap, mut quick) = (0, 0, TRIAL, false);
-    loop {
-        // Also where there is always another message.
-        if held.has_changed().unwrap_or(false) {
-            tell(client, held);
-        }
-        let mut burst = Burst::default();
-        tokio::select! {
-            biased;
-            first = unconstrained(client.recv()) => burst.take(first),
-            Ok(()) = held.changed() => {
-                tell(client, held);
-                continue;
+struct Reader {
+    stream: Replication,
+    held: watch::Receiver<u64>,
+    /// When the server may hear of what is held on the target again.
+    due: Interval,
+    /// How often it was due since it heard.
+    idle: u32,
+    out: mpsc::Sender<Wired<Vec<Told>>>,
+}
+
+impl Reader {
+    /// Hands on one burst after the other, until the connection breaks or nobody takes them.
+    async fn read(&mut self) -> Wired<()> {
+        let (mut since, mut slept, mut nap, mut quick) = (0, 0, TRIAL, false);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.due.tick() => {
+                    self.say().await?;
+                    continue;
+                }
+                more = unconstrained(self.stream.more()) => more?,
+            }
+            let (mut empty, mut many) = (false, 0);
+            while !empty {
+                let mut burst = Vec::new();
+                let gathered = self.gather(&mut burst).await;
+                many += burst.len();
+                // What came before the connection broke is whole.
+                if !burst.is_empty() && !self.hand_on(burst).await? {
+                    return Ok(());
+                }
+                empty = gathered?;
+                if poll_immediate(self.due.tick()).await.is_some() {
+                    self.say().await?;
+                }
+            }
+            if slept > 0 {
+                quick = many >= QUICK * slept;
+            }
+            since += many;
+            slept = match quick {
+                true => (nap * 2).min(NAP),
+                false if since >= MESSAGES => TRIAL,
+                false => 0,
+            };
+            if slept > 0 {
+                (since, nap) = (0, slept);
+                std::thread::sleep(Duration::from_millis(slept as u64));
             }
         }
-        let mut empty = false;
-        while burst.open() && !empty {
-            match at_once(client).await {
-                Some(next) => burst.take(next),
-                None => empty = true,
+    }
+
+    /// Takes messages that are there already; whether those are all for now.
+    async fn gather(&mut self, burst: &mut Vec<Told>) -> Wired<bool> {
+        let mut bytes = 0;
+        loop {
+            while let Some(told) = self.stream.next()? {
+                match &told {
+                    Told::Data(data) => bytes += data.len(),
+                    Told::Alive { asks: true, .. } => self.tell().await?,
+                    Told::Alive { asks: false, .. } => {}
+                }
+                burst.push(told);
+                if burst.len() >= MESSAGES || bytes >= BYTES {
+                    return Ok(false);
+                }
+            }
+            let mut looks = 0;
+            while poll_immediate(unconstrained(self.stream.more()))
+                .await
+                .transpose()?
+                .is_none()
+            {
+                looks += 1;
+                if looks == LOOKS {
+                    return Ok(true);
+                }
+                tokio::task::yield_now().await;
             }
         }
-        let many = burst.events.len();
-        hand_on(client, held, told, Ok(burst.events)).await?;
-        if let Some(ended) = burst.ended {
-            return hand_on(client, held, told, Err(ended?)).await;
-        }
-        if slept > 0 {
-            quick = many >= QUICK * slept;
-        }
-        since += many;
-        slept = match empty {
-            true if quick => (nap * 2).min(NAP),
-            true if since >= MESSAGES => TRIAL,
-            _ => 0,
-        };
-        if slept > 0 {
-            (since, nap) = (0, slept);
-            // The task that reads the socket is on this thread, and is to sleep too.
-            std::thread::sleep(Duration::from_millis(slept as u64));
-        }
     }
-}
 
-/// The next message where it has come already. The task that reads the socket gets its turns first.
-async fn at_once(
-    client: &mut ReplicationClient,
-) -> Option<pgwire_replication::Result<Option<ReplicationEvent>>> {
-    for _ in 0..TURNS {
-        let next = poll_immediate(unconstrained(client.recv())).await;
-        if next.is_some() {
-            return next;
-        }
-        tokio::task::yield_now().await;
-    }
-    None
-}
-
-/// Hands something on, once there is room; what is held on the target is told meanwhile. None where nobody takes it any more.
-async fn hand_on(
-    client: &ReplicationClient,
-    held: &mut watch::Receiver<u64>,
-    told: &mpsc::Sender<Told>,
-    what: Told,
-) -> Option<()> {
-    loop {
-        tokio::select! {
-            biased;
-            room = told.reserve() => {
-                room.ok()?.send(what);
-                return Some(());
+    /// Hands a burst on, once there is room; the server hears from us meanwhile. False where nobody takes it any more.
+    async fn hand_on(&mut self, burst: Vec<Told>) -> Wired<bool> {
+        loop {
+            tokio::select! {
+                biased;
+                room = self.out.reserve() => {
+                    let taken = room.map(|room| room.send(Ok(burst)));
+                    return Ok(taken.is_ok());
+                }
+                _ = self.due.tick() => {}
             }
-            Ok(()) = held.changed() => tell(client, held),
+            self.say().await?;
         }
     }
-}
 
-fn tell(client: &ReplicationClient, held: &mut watch::Receiver<u64>) {
-    client.update_applied_lsn(Lsn(*held.borrow_and_update()));
-}
-
-/// Ends the connection; the server should hear of what is held before. It keeps a little more log if it does not.
-async fn part(mut client: ReplicationClient, held: u64) {
-    client.update_applied_lsn(Lsn(held));
-    let metrics = client.metrics();
-    let ended = async {
-        while metrics.last_applied_lsn().as_u64() < held && client.is_running() {
-            tokio::time::sleep(STATUS / 10).await;
+    /// Tells the server what is held, where that is new or was not told for long.
+    async fn say(&mut self) -> Wired<()> {
+        self.idle += 1;
+        if self.idle >= IDLE || self.held.has_changed().unwrap_or(false) {
+            self.tell().await?;
         }
-    };
-    // Nothing to do about it, of both.
-    let _ = tokio::time::timeout(STATUS * 2, ended).await;
-    let _ = tokio::time::timeout(STATUS * 2, client.shutdown()).await;
+        Ok(())
+    }
+
+    async fn tell(&mut self) -> Wired<()> {
+        self.idle = 0;
+        let held = *self.held.borrow_and_update();
+        self.stream.tell(held).await
+    }
+
+    /// Ends the connection; the server should hear of what is held before.
+    async fn end(mut self) -> Wired<()> {
+        self.tell().await?;
+        self.stream.end().await
+    }
 }

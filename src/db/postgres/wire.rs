@@ -7,14 +7,7 @@ use pgwire_replication::{Lsn, PgWireError, ReplicationConfig, SslMode, TlsConfig
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgSslMode;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// How often the server hears how far we are, at most.
-pub(super) const STATUS: Duration = Duration::from_millis(250);
-/// The same where nothing happens: well below the server's `wal_sender_timeout` of 60 s.
-const STATUS_IDLE: Duration = Duration::from_secs(5);
-/// Messages of the protocol that wait to be taken. Few, because each may be a row of any size.
-const EVENTS: usize = 16;
 /// Where systems keep the certificates they trust.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -46,9 +39,6 @@ pub(super) fn config(
     .with_port(options.get_port())
     .with_start_lsn(Lsn(from))
     .with_ack_lsn(Lsn(held))
-    .with_status_interval(STATUS)
-    .with_wakeup_interval(STATUS_IDLE)
-    .with_buffer_size(EVENTS)
     .with_application_name("tidegate");
     if !config.is_unix_socket() {
         config = config.with_tls(tls(server)?);
