@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// How long the start of the stream may take.
 const START: Duration = Duration::from_secs(30);
 /// How often the server hears how far we are where that has changed, at most.
-const STATUS: Duration = Duration::from_millis(250);
+pub(super) const STATUS: Duration = Duration::from_millis(250);
 /// And after how many times that it hears it again where it has not: well below the server's `wal_sender_timeout` of 60 s.
 const IDLE: u32 = 20;
 /// How long the server may take to end the connection.
@@ -246,7 +246,8 @@ impl Reader {
                 }
                 _ = self.due.tick() => {}
             }
-            self.say().await?;
+            // What the server asks meanwhile is not read.
+            self.tell().await?;
         }
     }
 

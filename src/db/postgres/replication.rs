@@ -296,3 +296,95 @@ async fn begin(stream: &mut impl Socket, config: &ReplicationConfig) -> Result<(
     while !read(stream).await?.is_copy_both_response() {}
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tag: u8, payload: &[u8]) -> Vec<u8> {
+        let length = i32::try_from(LENGTH + payload.len()).unwrap();
+        [&[tag], &length.to_be_bytes()[..], payload].concat()
+    }
+
+    fn data(of: &[u8]) -> Vec<u8> {
+        message(b'd', &[&b"w"[..], &[0; 24], of].concat())
+    }
+
+    /// All that comes of these bytes, sent so many at a time, and how it ends.
+    async fn read(bytes: Vec<u8>, at_once: usize) -> (Vec<Told>, PgWireError) {
+        let (mut server, stream) = tokio::io::duplex(at_once);
+        let mut stream = Replication {
+            stream: Box::new(stream),
+            unread: BytesMut::new(),
+        };
+        let all = async {
+            let mut all = Vec::new();
+            loop {
+                match stream.next() {
+                    Ok(Some(told)) => all.push(told),
+                    Ok(None) => {
+                        if let Err(error) = stream.more().await {
+                            return (all, error);
+                        }
+                    }
+                    Err(error) => return (all, error),
+                }
+            }
+        };
+        let sent = async {
+            // Whoever reads ends early where it can't read on.
+            let _ = server.write_all(&bytes).await;
+            drop(server);
+        };
+        tokio::join!(all, sent).0
+    }
+
+    #[tokio::test]
+    async fn messages_come_whole_however_they_are_cut() {
+        let large = vec![7; 3 * READ];
+        let alive = [&b"k"[..], &[0, 0, 0, 0, 0, 0, 1, 2], &[0; 8], &[1]].concat();
+        let bytes = [
+            data(b"one"),
+            message(b'N', b"a notice"),
+            data(&large),
+            message(b'd', &alive),
+            data(b""),
+            message(b'c', b""),
+        ]
+        .concat();
+        for at_once in [1, 7, 1_000, 1 << 20] {
+            let (all, ended) = read(bytes.clone(), at_once).await;
+            let [
+                Told::Data(one),
+                Told::Data(two),
+                Told::Alive {
+                    end: 258,
+                    asks: true,
+                },
+                Told::Data(last),
+            ] = &all[..]
+            else {
+                panic!("{at_once}: {} messages", all.len())
+            };
+            assert!(one == "one" && *two == large && last.is_empty());
+            assert!(matches!(ended, PgWireError::Io(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_ends_the_stream() {
+        let error = message(b'E', b"SERROR\0C55000\0Mslot \"x\" is gone\0\0");
+        let (all, ended) = read([data(b"a"), error, data(b"b")].concat(), 64).await;
+        assert_eq!(all.len(), 1);
+        assert!(matches!(ended, PgWireError::Server(words) if words.contains("is gone")));
+        for length in [-1, 3, i32::MAX] {
+            let head = [&b"d"[..], &length.to_be_bytes()].concat();
+            let (all, ended) = read([data(b"a"), head].concat(), 64).await;
+            assert_eq!(all.len(), 1);
+            match length {
+                i32::MAX => assert!(matches!(ended, PgWireError::MessageTooLarge { .. })),
+                _ => assert!(matches!(ended, PgWireError::Protocol(_))),
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ use crate::domain::position::Position;
 use crate::domain::table::{Column, KeySpec, Mode, Table};
 use crate::domain::unit::{Bytes, Span};
 use crate::domain::value::Value;
+use pgwire_replication::Lsn;
 use sqlx::Executor as _;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};

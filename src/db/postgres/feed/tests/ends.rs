@@ -1,7 +1,7 @@
 //! How a stream begins, waits, breaks and goes on.
 
 use super::*;
-use crate::db::postgres::wire::STATUS;
+use crate::db::postgres::pull::STATUS;
 use std::cell::Cell;
 
 #[tokio::test]

@@ -37,8 +37,8 @@ impl Private {
             chown(server.dir.path(), Some(user), None).unwrap();
         }
         server.program("initdb", &["-A", "trust", "-U", "postgres", "--no-sync"]);
-        let hba = "local all guest scram-sha-256\nlocal all all trust\n\
-                   local replication guest scram-sha-256\n";
+        let hba = "local all guest scram-sha-256\nlocal all old md5\nlocal all clear password\n\
+                   local all all trust\n";
         std::fs::write(server.data().join("pg_hba.conf"), hba).unwrap();
         let conf = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nwal_level = logical\nfsync = off\n",
@@ -214,26 +214,37 @@ async fn a_row_is_read_again_once_it_can_be_seen() {
 async fn a_password_opens_the_stream() {
     let server = Private::start().await;
     let bed = Bed::at(&server.url("postgres")).await;
-    bed.run("CREATE ROLE guest LOGIN REPLICATION PASSWORD 'p%/ ä'; GRANT SELECT ON t, u TO guest")
+    for (role, kept) in [
+        ("guest", "scram-sha-256"),
+        ("old", "md5"),
+        ("clear", "scram-sha-256"),
+    ] {
+        bed.run(&format!(
+            "SET password_encryption = '{kept}'; CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'p%/ ä'; \
+             GRANT SELECT ON t, u TO {role}"
+        ))
         .await;
-    let url = |password: &str| {
-        let url = server.url(&format!("guest:{password}"));
-        url.replace("/postgres?", &format!("/{}?", bed.name))
-    };
-    let open = async |password: &str| {
-        let server = Server::at(&url(password), Side::Source).unwrap();
-        let (plan, fence) = (Arc::clone(&bed.plan), Arc::clone(&bed.fence));
-        PgFeed::open(server, plan, Position::START, fence, Spill::default()).await
-    };
-    let refused = open("wrong").await.err().unwrap();
-    assert_eq!(refused.code, "LOGIN");
-    assert!(!format!("{refused:?}").contains("wrong"));
-    let mut feed = open("p%25%2F%20%C3%A4").await.unwrap();
+    }
     bed.run("INSERT INTO t VALUES (1, 1)").await;
-    assert_eq!(
-        txn(&mut feed).await.changes,
-        [t(1, Image::Inserted(row(1, 1, "")))]
-    );
-    drop(feed);
+    for role in ["guest", "old", "clear"] {
+        let url = |password: &str| {
+            let url = server.url(&format!("{role}:{password}"));
+            url.replace("/postgres?", &format!("/{}?", bed.name))
+        };
+        let open = async |password: &str| {
+            let server = Server::at(&url(password), Side::Source).unwrap();
+            let (plan, fence) = (Arc::clone(&bed.plan), Arc::clone(&bed.fence));
+            PgFeed::open(server, plan, Position::START, fence, Spill::default()).await
+        };
+        let refused = open("wrong").await.err().unwrap();
+        assert_eq!(refused.code, "LOGIN", "{role}");
+        assert!(!format!("{refused:?}").contains("wrong"));
+        let mut feed = open("p%25%2F%20%C3%A4").await.unwrap();
+        assert_eq!(
+            txn(&mut feed).await.changes,
+            [t(1, Image::Inserted(row(1, 1, "")))],
+            "{role}"
+        );
+    }
     bed.end().await;
 }
