@@ -75,7 +75,7 @@ impl PgFeed {
         let name = names::capture(&plan.name);
         let mut session = server.session().await?;
         let ready = slot::ready(&mut session, &name, from).await?;
-        let config = wire::config(&server, &name, ready.from, ready.held)?;
+        let config = wire::config(&server, &name, ready.from)?;
         let (release, held) = watch::channel(ready.held);
         let stop = CancellationToken::new();
         let stops = stop.clone().drop_guard();

@@ -17,16 +17,11 @@ const BUNDLES: [&str; 4] = [
 ];
 
 /// What the replication connection is made with: host, user, password, TLS and settings as the ordinary sessions have them.
-/// The stream starts after `from`; `held` is what the server is told is held on the target, until it is told of more.
+/// The stream starts after `from`.
 ///
 /// # Errors
 /// Certificates that are written into the URL instead of being named by path.
-pub(super) fn config(
-    server: &Server,
-    name: &str,
-    from: u64,
-    held: u64,
-) -> Result<ReplicationConfig> {
+pub(super) fn config(server: &Server, name: &str, from: u64) -> Result<ReplicationConfig> {
     let options = &server.options;
     let mut config = ReplicationConfig::new(
         host(options),
@@ -38,7 +33,6 @@ pub(super) fn config(
     )
     .with_port(options.get_port())
     .with_start_lsn(Lsn(from))
-    .with_ack_lsn(Lsn(held))
     .with_application_name("tidegate");
     if !config.is_unix_socket() {
         config = config.with_tls(tls(server)?);
@@ -171,7 +165,7 @@ mod tests {
     fn the_password_comes_through() {
         let url = "postgres://u%40x:p%25%2F%20%C3%A4@localhost:5433/db?sslmode=require";
         let server = Server::at(url, Side::Source).unwrap();
-        let config = config(&server, "tidegate_x", 1, 1).unwrap();
+        let config = config(&server, "tidegate_x", 1).unwrap();
         assert_eq!(config.password, "p%/ ä");
         assert_eq!((config.user.as_str(), config.port), ("u@x", 5433));
         assert_eq!(config.tls.mode, SslMode::Require);
@@ -188,14 +182,14 @@ mod tests {
     fn hosts_and_certificates_come_through() {
         let url = "postgres://u@[::1]/db?sslmode=verify-full&sslrootcert=/x/ca.pem&sslcert=/x/c&sslkey=/x/k";
         let server = Server::at(url, Side::Source).unwrap();
-        let config = config(&server, "tidegate_x", 1, 1).unwrap();
+        let config = config(&server, "tidegate_x", 1).unwrap();
         assert_eq!(
             config.tls.ca_pem_path.as_deref(),
             Some(Path::new("/x/ca.pem"))
         );
         assert!(config.tls.is_mtls());
         let server = Server::at("postgres:///db?host=/tmp/x&user=u", Side::Source).unwrap();
-        let socket = super::config(&server, "tidegate_x", 1, 1).unwrap();
+        let socket = super::config(&server, "tidegate_x", 1).unwrap();
         assert!(socket.is_unix_socket() && socket.tls == TlsConfig::disabled());
         assert!(socket.options.unwrap().contains("-c search_path= -c"));
     }
