@@ -10,6 +10,7 @@ use crate::domain::id::TableId;
 use crate::domain::key::{Key, Pick};
 use crate::domain::table::Table;
 use crate::domain::value::{Row, Value};
+use foldhash::HashMapExt;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -236,12 +237,13 @@ fn merged<'a>(row: Cow<'a, [Value]>, cells: &[Option<Value>]) -> Cow<'a, [Value]
 ///
 /// Of transactions that are in memory: one that has outgrown it comes to many such pieces, each [`net`] by itself.
 pub fn collapse(log: &[Arc<Txn>]) -> Net {
+    let count = log.iter().map(|txn| txn.changes.len()).sum();
     let changes = log.iter().enumerate().flat_map(|(txn, of)| {
         let changes = of.changes.iter().enumerate();
         changes.map(move |(at, change)| ((txn, at), change))
     });
     let mut all = Net::default();
-    for sum in sums(changes) {
+    for sum in sums(changes, count) {
         match sum.is {
             Some((txn, at)) => all.push_logged(txn, at),
             None => {
@@ -257,7 +259,8 @@ pub fn collapse(log: &[Arc<Txn>]) -> Net {
 /// The same of changes.
 pub fn net<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<Change> {
     let changes = changes.into_iter().map(|change| ((), change));
-    sums(changes).filter_map(Sum::change).collect()
+    let count = changes.size_hint().0;
+    sums(changes, count).filter_map(Sum::change).collect()
 }
 
 /// What the changes of a key come to.
@@ -279,11 +282,12 @@ impl<P> Sum<'_, P> {
     }
 }
 
-/// The sums of changes at their places, removals first.
+/// The sums of about so many changes at their places, removals first.
 fn sums<'a, P: Copy>(
     changes: impl Iterator<Item = (P, &'a Change)>,
+    count: usize,
 ) -> impl Iterator<Item = Sum<'a, P>> {
-    let mut places: HashMap<(TableId, &Key), usize> = HashMap::new();
+    let mut places: foldhash::HashMap<(TableId, &Key), usize> = HashMapExt::with_capacity(count);
     let mut sums: Vec<Sum<'a, P>> = Vec::new();
     for (place, Change { table, key, image }) in changes {
         match places.entry((*table, key)) {

@@ -141,6 +141,42 @@ pub async fn updates_never_make_rows(ground: &impl Ground) {
     );
 }
 
+/// How an adapter asks may hang on what the last batch met: what it is told must not.
+pub async fn each_batch_says_what_it_missed(ground: &impl Ground) {
+    let (pair, writer, mut upto) = ready(ground).await;
+    let batches: [&[i64]; 7] = [
+        &[0, 1, 2],
+        &[3, 50, 4],
+        &[51, 5],
+        &[0, 1],
+        &[2, 52],
+        &[3, 4, 5],
+        &[53],
+    ];
+    for (qty, keys) in (100..).zip(batches) {
+        let updated = |n: &i64| {
+            let row = item(*n, &format!("name {n}"), qty);
+            change(&pair, ITEMS_ID, &item(*n, "", 0), Image::Updated(row))
+        };
+        let net: Vec<Change> = keys.iter().map(updated).collect();
+        let mut batch = batch(upto, net);
+        batch.after = writer.ledger().await.unwrap().applied;
+        let applied = writer.apply(batch).await.settled().unwrap();
+        let lacking = keys.iter().filter(|n| **n >= 50);
+        let missed: Vec<_> = lacking.map(|n| (ITEMS_ID, updated(n).key)).collect();
+        assert_eq!(applied.changed, (keys.len() - missed.len()) as u64);
+        assert_eq!(applied.missed, missed, "{keys:?}");
+        upto.0 += 5;
+    }
+    let rows = pair.rows(Side::Target, ITEMS_ID).await;
+    let last = [103, 103, 104, 105, 105, 105];
+    let wanted: Vec<Row> = (0..)
+        .zip(last)
+        .map(|(n, qty)| item(n, &format!("name {n}"), qty))
+        .collect();
+    assert_eq!(rows, wanted);
+}
+
 pub async fn partial_images_keep_cells(ground: &impl Ground) {
     let (pair, writer, upto) = ready(ground).await;
     let partial = |n: i64, cells: [Option<tidegate::domain::value::Value>; 3]| {

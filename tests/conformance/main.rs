@@ -34,7 +34,7 @@ macro_rules! battery {
                       rows_exchange_unique_values, a_failed_landing_leaves_nothing, a_stolen_lease_writes_nothing,
                       a_target_that_has_gone_back_takes_nothing,
                       chunks_are_read_back, a_chunk_beyond_a_gap_does_not_count_yet;
-                apply: the_net_effect_is_applied, updates_never_make_rows, partial_images_keep_cells,
+                apply: the_net_effect_is_applied, updates_never_make_rows, each_batch_says_what_it_missed, partial_images_keep_cells,
                        unique_values_are_exchanged, a_failed_batch_leaves_nothing, the_position_never_goes_back,
                        a_large_transaction_is_applied_in_pieces, unique_values_are_exchanged_across_pieces,
                        a_failed_piece_leaves_nothing;

@@ -200,18 +200,12 @@ async fn update<'a>(
     cell: impl Fn(usize, usize) -> Option<&'a Value>,
     applied: &mut Applied,
 ) -> Result<(), Broke> {
-    let touched = rows::update(session, sql, columns, keys, cell).await?;
-    applied.changed += touched.len() as u64;
-    let mut missed = vec![true; keys.len()];
-    for at in touched {
-        if let Some(missed) = missed.get_mut(at) {
-            *missed = false;
-        }
-    }
-    let missed = keys.iter().zip(missed).filter(|(_, missed)| *missed);
+    let missed = rows::update(session, sql, columns, keys, cell).await?;
+    applied.changed += (keys.len() - missed.len()) as u64;
+    let missed = missed.into_iter().filter_map(|at| keys.get(at));
     applied
         .missed
-        .extend(missed.map(|(key, _)| (id, (*key).clone())));
+        .extend(missed.map(|key| (id, (*key).clone())));
     Ok(())
 }
 

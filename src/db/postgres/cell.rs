@@ -345,7 +345,7 @@ impl Binary {
     }
 
     /// Writes a cell that it takes.
-    fn write(self, cell: Cell<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write(self, cell: Cell<'_>, out: &mut Vec<u8>) {
         let mut put = |bytes: &[u8]| {
             // More than a message holds is refused before it comes to this.
             let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);

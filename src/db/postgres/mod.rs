@@ -9,6 +9,7 @@
 //! floats, UTC): what a column can hold, its text can say. Rows go from one server to the other as COPY's lines, untouched.
 
 mod apply;
+mod array;
 mod assemble;
 mod beside;
 mod catalog;
@@ -44,7 +45,6 @@ mod shape;
 mod slot;
 mod sql;
 mod survey;
-mod texts;
 mod transact;
 mod tuple;
 mod view;

@@ -1,9 +1,9 @@
-//! Rows into a table and out of it, many in one statement: arrays of text, cast where they land.
+//! Rows into a table and out of it, many in one statement: an array for each column.
 
+use super::array::Array;
 use super::cell::{self, Binary, Form};
 use super::connect::Session;
 use super::sql::{Column, TableSql};
-use super::texts::Texts;
 use super::transact::Broke;
 use crate::domain::bulk::Bulk;
 use crate::domain::key::Key;
@@ -12,19 +12,23 @@ use crate::domain::value::{Row, Value};
 use futures_util::StreamExt as _;
 use sqlx::Executor as _;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 /// Bytes of COPY's text that are sent in one piece.
 const PIECE: usize = 1 << 16;
 /// Keys in one statement.
 const KEYS: usize = 2_000;
 
-/// `unnest($1::text[], $2::text[]) WITH ORDINALITY AS s(c0, c1, n)`.
-fn unnest(width: usize) -> String {
-    let arrays: Vec<_> = (1..=width).map(|n| format!("${n}::text[]")).collect();
-    let names: Vec<_> = (0..width).map(|n| format!("c{n}")).collect();
+/// `unnest($1::text[], $2::integer[]) AS s(c0, c1)`; with the rows' numbers, from 1, as `n` where they are asked for.
+fn unnest(arrays: &[Array], numbered: bool) -> String {
+    let declared = |(at, array): (usize, &Array)| format!("${}::{}", at + 1, array.declared());
+    let given: Vec<_> = arrays.iter().enumerate().map(declared).collect();
+    let mut names: Vec<_> = (0..arrays.len()).map(|at| format!("c{at}")).collect();
+    let ordinality = if numbered { " WITH ORDINALITY" } else { "" };
+    names.extend(numbered.then(|| "n".to_owned()));
     format!(
-        "unnest({}) WITH ORDINALITY AS s({}, n)",
-        arrays.join(", "),
+        "unnest({}){ordinality} AS s({})",
+        given.join(", "),
         names.join(", ")
     )
 }
@@ -39,14 +43,27 @@ fn same_key(sql: &TableSql, first: usize) -> String {
     terms.join(" AND ")
 }
 
-fn key_texts<'a>(sql: &TableSql, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Texts> {
-    (0..sql.key.len())
-        .map(|part| Texts::of(keys.clone().map(|key| key.parts().get(part))))
+fn key_arrays<'a>(sql: &TableSql, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Array> {
+    let columns = sql.key_columns().enumerate();
+    columns
+        .map(|(part, column)| {
+            let cells = keys.clone().map(move |key| key.parts().get(part));
+            Array::of(&column.cast, cells)
+        })
         .collect()
 }
 
-/// The bound arrays of a statement, run; gives the numbers of the rows that it touched, from 1.
-async fn run(session: &mut Session, sql: &str, arrays: Vec<Texts>) -> Result<Vec<i64>, Broke> {
+/// Runs a statement with its arrays; how many rows it touched.
+async fn run(session: &mut Session, sql: &str, arrays: Vec<Array>) -> Result<u64, Broke> {
+    let mut query = sqlx::query(sql);
+    for array in arrays {
+        query = query.bind(array);
+    }
+    Ok(query.execute(session.conn()?).await?.rows_affected())
+}
+
+/// The same of one that gives the numbers of the rows that it touched.
+async fn numbers(session: &mut Session, sql: &str, arrays: Vec<Array>) -> Result<Vec<i64>, Broke> {
     let mut query = sqlx::query_scalar(sql);
     for array in arrays {
         query = query.bind(array);
@@ -142,21 +159,31 @@ pub(super) async fn upsert<'a>(
     } else {
         format!("UPDATE SET {}", set.join(", "))
     };
+    let arrays: Vec<Array> = sql
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let cells = rows.clone().map(move |row| row.get(at));
+            Array::of(&column.cast, cells)
+        })
+        .collect();
     let statement = format!(
-        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT ({}) DO {put} RETURNING 1::bigint",
+        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT ({}) DO {put}",
         sql.from,
         sql.column_list(),
         casts.join(", "),
-        unnest(sql.columns.len()),
+        unnest(&arrays, false),
         sql.key_list(),
     );
-    let arrays = (0..sql.columns.len())
-        .map(|at| Texts::of(rows.clone().map(|row| row.get(at))))
-        .collect();
-    Ok(run(session, &statement, arrays).await?.len() as u64)
+    run(session, &statement, arrays).await
 }
 
-/// Sets the cells of some columns in rows that are there; says which of them, by their place from 0.
+/// Sets the cells of some columns in rows that are there; gives the places of keys that no row has, from 0.
+///
+/// That a row is not there is rare once a table is copied, and to be told of each that it was found costs both ends more than it
+/// seems. So they are told only where the last statement of the table did not find all of them; where this one does not, they
+/// are looked for.
 pub(super) async fn update<'a>(
     session: &mut Session,
     sql: &TableSql,
@@ -169,9 +196,35 @@ pub(super) async fn update<'a>(
         .enumerate()
         .map(|(i, (_, column))| format!("{} = s.c{i}::{}", column.name, column.cast))
         .collect();
-    let from = unnest(columns.len() + sql.key.len());
+    let arrays = || {
+        let mut arrays: Vec<Array> = columns
+            .iter()
+            .map(|(at, column)| {
+                let cells = (0..keys.len()).map(|row| cells(row, *at));
+                Array::of(&column.cast, cells)
+            })
+            .collect();
+        arrays.extend(key_arrays(sql, keys.iter().copied()));
+        arrays
+    };
     let same = same_key(sql, columns.len());
-    let statement = if set.is_empty() {
+    let mut given = arrays();
+    let mut look = set.is_empty();
+    if !look && !sql.lacks_rows.load(Ordering::Relaxed) {
+        let statement = format!(
+            "UPDATE {} AS t SET {} FROM {} WHERE {same}",
+            sql.from,
+            set.join(", "),
+            unnest(&given, false)
+        );
+        if run(session, &statement, given).await? == keys.len() as u64 {
+            return Ok(Vec::new());
+        }
+        given = arrays();
+        look = true;
+    }
+    let from = unnest(&given, true);
+    let statement = if look {
         format!("SELECT s.n FROM {} AS t JOIN {from} ON {same}", sql.from)
     } else {
         format!(
@@ -180,16 +233,16 @@ pub(super) async fn update<'a>(
             set.join(", ")
         )
     };
-    let mut arrays: Vec<Texts> = columns
-        .iter()
-        .map(|(at, _)| Texts::of((0..keys.len()).map(|row| cells(row, *at))))
-        .collect();
-    arrays.extend(key_texts(sql, keys.iter().copied()));
-    let touched = run(session, &statement, arrays).await?;
-    Ok(touched
-        .into_iter()
-        .filter_map(|n| usize::try_from(n - 1).ok())
-        .collect())
+    let mut missed = vec![true; keys.len()];
+    for n in numbers(session, &statement, given).await? {
+        let there = usize::try_from(n - 1).ok();
+        if let Some(missed) = there.and_then(|at| missed.get_mut(at)) {
+            *missed = false;
+        }
+    }
+    let missed: Vec<usize> = (0..keys.len()).filter(|at| missed[*at]).collect();
+    sql.lacks_rows.store(!missed.is_empty(), Ordering::Relaxed);
+    Ok(missed)
 }
 
 /// Removes the rows of these keys; how many there were.
@@ -201,14 +254,14 @@ pub(super) async fn delete(
     if keys.is_empty() {
         return Ok(0);
     }
+    let arrays = key_arrays(sql, keys.iter().copied());
     let statement = format!(
-        "DELETE FROM {} AS t USING {} WHERE {} RETURNING s.n",
+        "DELETE FROM {} AS t USING {} WHERE {}",
         sql.from,
-        unnest(sql.key.len()),
+        unnest(&arrays, false),
         same_key(sql, 0)
     );
-    let arrays = key_texts(sql, keys.iter().copied());
-    Ok(run(session, &statement, arrays).await?.len() as u64)
+    run(session, &statement, arrays).await
 }
 
 /// The rows of these keys that are there.

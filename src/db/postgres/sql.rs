@@ -18,6 +18,7 @@ use crate::domain::table::Table;
 use crate::domain::unit::Rows;
 use crate::domain::value::Value;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// One column, as it is on this side.
@@ -65,6 +66,8 @@ pub(super) struct TableSql {
     pub(super) key: Vec<usize>,
     /// How this server hashes rows of these columns.
     pub(super) hashing: String,
+    /// Whether the last changes of rows met some that are not there.
+    pub(super) lacks_rows: AtomicBool,
 }
 
 /// The statements of the plan's tables, each read from the catalog at its first use.
@@ -174,6 +177,7 @@ impl TableSql {
             columns,
             key: spec.columns.iter().map(|at| usize::from(*at)).collect(),
             hashing,
+            lacks_rows: AtomicBool::new(false),
         })
     }
 

@@ -18,8 +18,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
 use std::collections::{HashMap, HashSet};
 
-/// Tables up to this many bytes are counted.
-const COUNTED: i64 = 32 << 20;
+/// Tables up to this many bytes are counted: a few milliseconds, for which a stream that resumes waits.
+const COUNTED: i64 = 4 << 20;
 
 /// The oldest version that is supported: older catalogs lack what is read here.
 pub(super) const OLDEST: i32 = 140_000;

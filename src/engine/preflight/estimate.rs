@@ -54,12 +54,13 @@ pub(super) async fn estimate(
     // What was copied already takes no more space.
     let there = if ask.begun { target.survey.bytes.0 } else { 0 };
     let needs = (source.survey.bytes.0 as f64 * part * MARGIN) as u64;
+    let (target_free, source_free) = tokio::join!(free(target, plan), free(source, plan));
     let mut estimate = Estimate {
         rows,
         tables: moved.len() as u32,
         target_needs: Bytes(needs.saturating_sub(there)),
-        target_free: free(target, plan).await,
-        source_free: free(source, plan).await,
+        target_free,
+        source_free,
         log_per_change: plan.source.engine.words().log_row.map(Bytes),
         ..Estimate::default()
     };

@@ -49,12 +49,18 @@ pub async fn run(
     probes: &[Probe],
     ask: Ask,
 ) -> Result<Preflight> {
-    let mut findings = source.endpoint.findings(plan).await?;
-    findings.extend(target.endpoint.findings(plan).await?);
-    let there = match kinds(plan) {
-        None => target.endpoint.beside().await?,
-        Some(_) => None,
+    let theirs = async {
+        let found = target.endpoint.findings(plan).await?;
+        let there = match kinds(plan) {
+            None => target.endpoint.beside().await?,
+            Some(_) => None,
+        };
+        Ok((found, there))
     };
+    // Whoever resumes waits for this: both ends are asked at the same time.
+    let (mut findings, (found_there, there)) =
+        tokio::try_join!(source.endpoint.findings(plan), theirs)?;
+    findings.extend(found_there);
     findings.extend(source.endpoint.not_carried(plan, there.as_ref()).await?);
     findings.extend(cross::findings(
         source.survey,
