@@ -60,7 +60,7 @@ const fn unit(path: &'static str, may: &'static [&'static str]) -> Unit {
 /// Parts that compute and nothing else, with the crates they may name.
 const PURE: &[(&str, &[&str])] = &[
     ("src/domain/", &["serde"]),
-    ("src/state/", &["serde", "base64"]),
+    ("src/state/", &["serde", "base64", "foldhash"]),
 ];
 
 /// Crates that belong to some parts of the program only.

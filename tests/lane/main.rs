@@ -436,7 +436,12 @@ async fn a_comparison_leaves_out_what_changed_in_between_and_nothing_else() {
         stand.copy(300, 50, 2).await;
         let application = stand.application(6, 300);
         let (mut compared, mut left_out) = (0, 0);
-        for _ in 0..30 {
+        // On a busy machine the application may change almost everything while two views are opened, and more than is remembered.
+        for looks in 0.. {
+            if looks >= 30 && compared > 2_500 && left_out > 0 {
+                break;
+            }
+            assert!(looks < 3_000, "{kind:?} {compared} {left_out}");
             let window = stand.lane.watch_keys().await.unwrap();
             let mut source = stand.site.source.view(&stand.site.plan).await.unwrap();
             let barrier = source.barrier().await.unwrap();
@@ -444,7 +449,10 @@ async fn a_comparison_leaves_out_what_changed_in_between_and_nothing_else() {
             let mut target = stand.site.target.view(&stand.site.plan).await.unwrap();
             let (seen, applied) = (source.seen().clone(), target.applied().unwrap());
             let changed = stand.lane.changed(window.to_ref(), T, seen, applied);
-            let changed = within(changed).await.unwrap();
+            let changed = match within(changed).await {
+                Err(fault) if fault.kind == FaultKind::NotProven => continue,
+                changed => changed.unwrap(),
+            };
             let whole = Range::default();
             let mut left = source.hashes(T, &whole).await.unwrap();
             let mut right = target.hashes(T, &whole).await.unwrap();
@@ -456,10 +464,6 @@ async fn a_comparison_leaves_out_what_changed_in_between_and_nothing_else() {
             assert_eq!(left, right, "{kind:?}");
         }
         application.stop().await;
-        assert!(
-            compared > 2_500 && left_out > 0,
-            "{kind:?} {compared} {left_out}"
-        );
     }
 }
 
