@@ -23,6 +23,8 @@ const U: TableId = TableId(1);
 
 mod ends;
 mod gap;
+mod login;
+mod private;
 mod rows;
 
 /// A database of one test.

@@ -1,104 +1,9 @@
 //! The gap between what is delivered and what is visible. It is made as wide as wanted on a server of the test's own, whose
 //! commits wait for a standby that does not exist: written to the log, and invisible.
 
+use super::private::Private;
 use super::*;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use tokio::task::JoinHandle;
-
-/// A server of the test's own; stopped when dropped.
-struct Private {
-    dir: tempfile::TempDir,
-    bin: PathBuf,
-}
-
-impl Private {
-    /// From the same programs as the server that the tests were given, which runs on this machine.
-    async fn start() -> Self {
-        let given = std::env::var("TIDEGATE_TEST_POSTGRES").expect("TIDEGATE_TEST_POSTGRES");
-        let given = Server::at(&given, Side::Source).unwrap();
-        let mut session = given.session().await.unwrap();
-        let bin: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
-            .fetch_one(session.conn().unwrap())
-            .await
-            .unwrap();
-        // Below /tmp, where the server's user may go; a socket's path must be short too.
-        let dir = tempfile::Builder::new()
-            .prefix("feed")
-            .tempdir_in("/tmp")
-            .unwrap();
-        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let server = Self {
-            dir,
-            bin: bin.into(),
-        };
-        if let Some(user) = server_user() {
-            chown(server.dir.path(), Some(user), None).unwrap();
-        }
-        server.program("initdb", &["-A", "trust", "-U", "postgres", "--no-sync"]);
-        let hba = "local all guest scram-sha-256\nlocal all old md5\nlocal all clear password\n\
-                   local all all trust\n";
-        std::fs::write(server.data().join("pg_hba.conf"), hba).unwrap();
-        let conf = format!(
-            "listen_addresses = ''\nunix_socket_directories = '{}'\nwal_level = logical\nfsync = off\n",
-            server.dir.path().display()
-        );
-        std::fs::write(server.data().join("postgresql.auto.conf"), conf).unwrap();
-        server.program("pg_ctl", &["start", "-w", "-s", "-l", "/dev/null"]);
-        server
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn url(&self, who: &str) -> String {
-        let dir = self.dir.path().display();
-        format!("postgres://{who}@localhost/postgres?host={dir}")
-    }
-
-    fn program(&self, name: &str, args: &[&str]) {
-        let done = as_server(&self.bin.join(name))
-            .args(args)
-            .arg("-D")
-            .arg(self.data())
-            .status()
-            .unwrap();
-        assert!(done.success(), "{name}: {done}");
-    }
-}
-
-impl Drop for Private {
-    fn drop(&mut self) {
-        // Nothing to do about it.
-        let _ = as_server(&self.bin.join("pg_ctl"))
-            .args(["stop", "-s", "-m", "immediate", "-D"])
-            .arg(self.data())
-            .status();
-    }
-}
-
-/// The server refuses to run as root.
-fn server_user() -> Option<u32> {
-    if !nix::unistd::geteuid().is_root() {
-        return None;
-    }
-    let user = nix::unistd::User::from_name("postgres").unwrap();
-    Some(user.expect("a user named postgres").uid.as_raw())
-}
-
-fn as_server(program: &Path) -> Command {
-    if server_user().is_none() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
-        .arg(program)
-        .current_dir("/tmp");
-    command
-}
 
 impl Bed {
     /// Only who asks for it waits for the standby.
@@ -206,45 +111,5 @@ async fn a_row_is_read_again_once_it_can_be_seen() {
     let whole = [t(1, Image::Gone), t(2, Image::Inserted(row(2, 1, &big())))];
     assert_eq!(txn(&mut feed).await.changes, whole);
     drop(feed);
-    bed.end().await;
-}
-
-#[tokio::test]
-#[ignore = "needs a PostgreSQL server: tests/run starts one"]
-async fn a_password_opens_the_stream() {
-    let server = Private::start().await;
-    let bed = Bed::at(&server.url("postgres")).await;
-    for (role, kept) in [
-        ("guest", "scram-sha-256"),
-        ("old", "md5"),
-        ("clear", "scram-sha-256"),
-    ] {
-        bed.run(&format!(
-            "SET password_encryption = '{kept}'; CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'p%/ ä'; \
-             GRANT SELECT ON t, u TO {role}"
-        ))
-        .await;
-    }
-    bed.run("INSERT INTO t VALUES (1, 1)").await;
-    for role in ["guest", "old", "clear"] {
-        let url = |password: &str| {
-            let url = server.url(&format!("{role}:{password}"));
-            url.replace("/postgres?", &format!("/{}?", bed.name))
-        };
-        let open = async |password: &str| {
-            let server = Server::at(&url(password), Side::Source).unwrap();
-            let (plan, fence) = (Arc::clone(&bed.plan), Arc::clone(&bed.fence));
-            PgFeed::open(server, plan, Position::START, fence, Spill::default()).await
-        };
-        let refused = open("wrong").await.err().unwrap();
-        assert_eq!(refused.code, "LOGIN", "{role}");
-        assert!(!format!("{refused:?}").contains("wrong"));
-        let mut feed = open("p%25%2F%20%C3%A4").await.unwrap();
-        assert_eq!(
-            txn(&mut feed).await.changes,
-            [t(1, Image::Inserted(row(1, 1, "")))],
-            "{role}"
-        );
-    }
     bed.end().await;
 }
