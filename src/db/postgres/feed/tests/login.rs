@@ -121,30 +121,19 @@ async fn the_stream_goes_over_tls_as_the_sessions_do() {
     let bed = Bed::at(&format!("{}&port={port}", server.url("postgres"))).await;
     bed.run("CREATE ROLE card LOGIN REPLICATION; GRANT SELECT ON t, u TO card; INSERT INTO t VALUES (1, 1)")
         .await;
-    let url = |who: &str, host: &str, how: &str| {
+    let url = |who: &str, host: &str, mode: &str, root: &str| {
         let name = &bed.name;
-        format!("postgres://{who}@{host}:{port}/{name}?{how}")
+        format!(
+            "postgres://{who}@{host}:{port}/{name}?sslmode={mode}&sslrootcert={folder}/{root}.pem"
+        )
     };
-    let root = |name: &str| format!("sslrootcert={folder}/{name}.pem");
-    let card = format!("sslcert={folder}/card.pem&sslkey={folder}/card.key");
+    let card = format!("&sslcert={folder}/card.pem&sslkey={folder}/card.key");
 
     let taken = [
-        url("postgres", "localhost", "sslmode=require"),
-        url(
-            "postgres",
-            "localhost",
-            &format!("sslmode=verify-full&{}", root(AUTHORITY)),
-        ),
-        url(
-            "postgres",
-            "localhost",
-            &format!("sslmode=verify-ca&{}", root(AUTHORITY)),
-        ),
-        url(
-            "card",
-            "localhost",
-            &format!("sslmode=verify-full&{}&{card}", root(AUTHORITY)),
-        ),
+        url("postgres", "localhost", "require", OTHER),
+        url("postgres", "localhost", "verify-full", AUTHORITY),
+        url("postgres", "localhost", "verify-ca", AUTHORITY),
+        url("card", "localhost", "verify-full", AUTHORITY) + &card,
     ];
     for url in taken {
         let mut feed = bed.feed_by(&url).await.unwrap();
@@ -156,26 +145,10 @@ async fn the_stream_goes_over_tls_as_the_sessions_do() {
 
     let refused = [
         // Stricter than libpq: both clients ask for the name here too.
-        url(
-            "postgres",
-            "127.0.0.1",
-            &format!("sslmode=verify-ca&{}", root(AUTHORITY)),
-        ),
-        url(
-            "postgres",
-            "127.0.0.1",
-            &format!("sslmode=verify-full&{}", root(AUTHORITY)),
-        ),
-        url(
-            "postgres",
-            "localhost",
-            &format!("sslmode=verify-full&{}", root(OTHER)),
-        ),
-        url(
-            "postgres",
-            "localhost",
-            &format!("sslmode=verify-ca&{}", root(OTHER)),
-        ),
+        url("postgres", "127.0.0.1", "verify-ca", AUTHORITY),
+        url("postgres", "127.0.0.1", "verify-full", AUTHORITY),
+        url("postgres", "localhost", "verify-full", OTHER),
+        url("postgres", "localhost", "verify-ca", OTHER),
     ];
     for url in refused {
         let session = bed.feed_by(&url).await.err().unwrap();
@@ -192,7 +165,7 @@ async fn the_stream_goes_over_tls_as_the_sessions_do() {
         );
     }
     // Whoever is asked for a certificate is not let in without one.
-    let without = url("card", "localhost", "sslmode=require");
+    let without = url("card", "localhost", "verify-full", AUTHORITY);
     assert_eq!(bed.feed_by(&without).await.err().unwrap().code, "LOGIN");
     bed.end().await;
 }
