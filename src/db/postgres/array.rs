@@ -24,28 +24,22 @@ enum Element {
 }
 
 impl Element {
-    /// Its number, which is the same on every server (`pg_type.dat`), and the name of an array of it.
-    fn named(self) -> (i32, &'static str) {
-        match self {
-            Self::Plain(Binary::Small) => (21, "smallint[]"),
-            Self::Plain(Binary::Whole) => (23, "integer[]"),
-            Self::Plain(Binary::Big) => (20, "bigint[]"),
-            Self::Plain(Binary::Double) => (701, "double precision[]"),
-            Self::Plain(Binary::Boolean) => (16, "boolean[]"),
-            Self::Plain(Binary::Bytes) => (17, "bytea[]"),
-            Self::Plain(Binary::Text) | Self::Text => (25, "text[]"),
+    /// Its number, which is the same on every server (`pg_type.dat`); the name and the type of an array of it.
+    fn told(self) -> (i32, &'static str, PgTypeInfo) {
+        fn array<T>() -> PgTypeInfo
+        where
+            [T]: Type<Postgres>,
+        {
+            <[T] as Type<Postgres>>::type_info()
         }
-    }
-
-    fn array(self) -> PgTypeInfo {
         match self {
-            Self::Plain(Binary::Small) => <[i16] as Type<Postgres>>::type_info(),
-            Self::Plain(Binary::Whole) => <[i32] as Type<Postgres>>::type_info(),
-            Self::Plain(Binary::Big) => <[i64] as Type<Postgres>>::type_info(),
-            Self::Plain(Binary::Double) => <[f64] as Type<Postgres>>::type_info(),
-            Self::Plain(Binary::Boolean) => <[bool] as Type<Postgres>>::type_info(),
-            Self::Plain(Binary::Bytes) => <[Vec<u8>] as Type<Postgres>>::type_info(),
-            Self::Plain(Binary::Text) | Self::Text => <[String] as Type<Postgres>>::type_info(),
+            Self::Plain(Binary::Small) => (21, "smallint[]", array::<i16>()),
+            Self::Plain(Binary::Whole) => (23, "integer[]", array::<i32>()),
+            Self::Plain(Binary::Big) => (20, "bigint[]", array::<i64>()),
+            Self::Plain(Binary::Double) => (701, "double precision[]", array::<f64>()),
+            Self::Plain(Binary::Boolean) => (16, "boolean[]", array::<bool>()),
+            Self::Plain(Binary::Bytes) => (17, "bytea[]", array::<Vec<u8>>()),
+            Self::Plain(Binary::Text) | Self::Text => (25, "text[]", array::<String>()),
         }
     }
 }
@@ -74,7 +68,7 @@ impl Array {
         let head = [
             1,
             array.nulls.into(),
-            array.element.named().0,
+            array.element.told().0,
             array.count,
             1,
         ];
@@ -86,7 +80,7 @@ impl Array {
 
     /// Its type, as a statement names it.
     pub(super) fn declared(&self) -> &'static str {
-        self.element.named().1
+        self.element.told().1
     }
 
     fn empty(element: Element) -> Self {
@@ -139,7 +133,7 @@ impl Type<Postgres> for Array {
 
 impl Encode<'_, Postgres> for Array {
     fn produces(&self) -> Option<PgTypeInfo> {
-        Some(self.element.array())
+        Some(self.element.told().2)
     }
 
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
