@@ -38,6 +38,34 @@ const PAIRS: &[(&str, &str, &str, &str)] = &[
     ("l_empty", "text", "''", "NULL"),
     ("l_zero", "text", "'0'", "''"),
     ("l_int", "int", "0", "NULL"),
+    // One half of the number moved to the other: the server's own hash of eight bytes is the same.
+    ("l_bigint", "bigint", "1", "4294967296"),
+    ("l_negative", "bigint", "-1", "4294967295"),
+    (
+        "l_money",
+        "money",
+        "'0.01'::numeric",
+        "'42949672.96'::numeric",
+    ),
+    ("l_time", "time", "'00:00:00.000001'", "'01:11:34.967296'"),
+    (
+        "l_timetz",
+        "timetz",
+        "'00:00:00.000001+00'",
+        "'01:11:34.967296+00'",
+    ),
+    (
+        "l_timestamp",
+        "timestamp",
+        "'2000-01-01 00:00:00.000001'",
+        "'2000-01-01 01:11:34.967296'",
+    ),
+    (
+        "l_timestamptz",
+        "timestamptz",
+        "'2000-01-01 00:00:00.000001+00'",
+        "'2000-01-01 01:11:34.967296+00'",
+    ),
 ];
 
 fn tables(called: &Called) -> Vec<Json> {

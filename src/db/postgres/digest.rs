@@ -1,10 +1,10 @@
 //! A range's digest, hashed by the server itself: no row travels, and none is read here.
 //!
-//! A row is hashed as the bytes in which the server would send it: two rows of the same bytes are one row, and NULL, `''`, `1.0` and
-//! `1.00`, and a moved boundary between columns are told apart by them. Those bytes are hashed as a whole: a record's own hash is a
-//! sum over its columns, which two values swapped between rows leave as it was. The hash is the server's, of 64 bits. No
-//! release promises that it stays the same, so both servers are asked for hashes of the same bytes first: only where they hash
-//! alike, and the columns' types are the same, does it say anything.
+//! A row is hashed as the bytes of its cells, never as what its types take for equal: `1.0` and `1.00`, -0 and 0, and two texts of
+//! one meaning are told apart, and so are NULL and `''`. A record's own hash is a sum over its columns, and one value may stand in
+//! two rows: that sum is hashed once more, so that values swapped between rows change the digest. The hash is the server's, of
+//! 64 bits. No release promises that it stays the same, so both servers are asked for hashes of the same values first: only where
+//! they hash alike, and the columns' types are the same, does it say anything.
 
 use super::cell;
 use super::connect::Session;
@@ -14,28 +14,39 @@ use crate::domain::unit::Rows;
 use crate::domain::verdict::Digest;
 use sqlx::{Executor as _, Row as _};
 
-/// Hashes of every length that the hash treats in another way, and what the bytes of texts are.
+/// Hashes of every type that is hashed by its own function, of every length that the hash treats in another way; and what the
+/// bytes of texts are.
 const PROBE: &str = "SELECT pg_catalog.current_setting('server_encoding') || pg_catalog.string_agg(' ' || \
-       pg_catalog.hash_record_extended(ROW(pg_catalog.record_send(ROW(n, pg_catalog.left(t, n), NULL::integer))), 0)::text, \
-       '' ORDER BY n) \
-     FROM (VALUES ('the quick brown fox jumps over 13 lazy dogs, (\"\\x\",,) and back')) AS texts(t), \
+       pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW(CASE WHEN n > 9 THEN n END, n::smallint, \
+         n * 30000001, (n * 60000001::bigint)::oid, n % 2 = 0, '2000-01-01'::date + n * 9001, \
+         pg_catalog.md5(n::text)::uuid, pg_catalog.left(t, n) COLLATE \"C\", \
+         pg_catalog.left(t, n)::character varying COLLATE \"C\", pg_catalog.decode(pg_catalog.left(t, n), 'escape')), 0) \
+       ::text COLLATE \"C\", 0)::text, '' ORDER BY n) \
+     FROM (VALUES ('the quick brown fox jumps over 13 lazy dogs, (\",,) and is back again')) AS texts(t), \
      pg_catalog.generate_series(0, 61) AS n";
 
-/// A cell as the row's bytes have it. A record names its columns' types by numbers, which for a type that somebody made are other
-/// ones in each database: those go as text.
-pub(super) fn cell(column: &str, cast: &str) -> String {
-    if cell::portable(cast) {
-        column.to_owned()
-    } else {
-        format!("ROW({column})::text")
+/// A cell as something whose hash is that of all its bytes.
+///
+/// Four bytes and strings of bytes are hashed whole by their own types. Eight are not: a bigint's hash is that of its halves
+/// joined by XOR, 1 and 4294967296 are one, and a timestamp's is the same. Those go as the server would send them. What somebody
+/// made goes as text: its form on the wire names types by numbers, which are other ones in each database.
+pub(super) fn cell(column: &str, cast: &str, send: Option<&str>) -> String {
+    match (cast, send) {
+        ("smallint" | "integer" | "oid" | "boolean" | "date" | "uuid" | "bytea", _) => {
+            column.to_owned()
+        }
+        // By this collation a text is its bytes; its own may take two for equal.
+        ("text" | "character varying", _) => format!("{column} COLLATE \"C\""),
+        (_, Some(send)) if cell::portable(cast) => format!("{send}({column})"),
+        _ => format!("ROW({column})::text COLLATE \"C\""),
     }
 }
 
 /// How many rows there are, and the sum of their hashes.
 pub(super) fn select(cells: &str, from: &str, within: &str) -> String {
     format!(
-        "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(\
-         pg_catalog.hash_record_extended(ROW(pg_catalog.record_send(ROW({cells}))), 0)), 0)::text \
+        "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(\
+         pg_catalog.hash_record_extended(ROW({cells}), 0)::text COLLATE \"C\", 0)), 0)::text \
          FROM {from} WHERE {within}"
     )
 }

@@ -31,6 +31,8 @@ pub(super) struct Column {
     pub(super) form: Form,
     /// The collation, of a type that has one.
     collation: Option<String>,
+    /// The function that gives a value's bytes as the server sends them; none where its type has no such form.
+    send: Option<String>,
     /// GENERATED ALWAYS AS IDENTITY: an UPDATE can't set it.
     always: bool,
     /// Ranges go by the bytes of its text: the other side orders it so, and its own order is another.
@@ -126,7 +128,10 @@ impl TableSql {
         let sql = format!(
             "SELECT attname::text, pg_catalog.format_type(atttypid, -1), attidentity::text, \
              (SELECT pg_catalog.format('%I.%I', n.nspname, c.collname) FROM pg_catalog.pg_collation c \
-              JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = attcollation), {BYTEWISE} \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = attcollation), {BYTEWISE}, \
+             (SELECT pg_catalog.format('%I.%I', n.nspname, p.proname) FROM pg_catalog.pg_type t \
+              JOIN pg_catalog.pg_proc p ON p.oid = t.typsend \
+              JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE t.oid = atttypid) \
              FROM pg_catalog.pg_attribute \
              WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped"
         );
@@ -135,7 +140,7 @@ impl TableSql {
             .fetch_all(session.conn()?)
             .await
             .or_fault(&place, "read the columns of a table")?;
-        type Found = (String, String, String, Option<String>, bool);
+        type Found = (String, String, String, Option<String>, bool, Option<String>);
         let there: HashMap<String, Found> = found
             .into_iter()
             .map(|row: Found| (row.0.clone(), row))
@@ -148,7 +153,7 @@ impl TableSql {
             .columns
             .iter()
             .map(|column| {
-                let (_, cast, identity, collation, bytewise) =
+                let (_, cast, identity, collation, bytewise, send) =
                     there.get(&column.name).ok_or_else(|| {
                         let what = format!(
                             "{name} on the {} has no column {}",
@@ -164,6 +169,7 @@ impl TableSql {
                     bytes: form == Form::Text && !bytewise && across::in_bytes(plan, side, cast),
                     cast: cast.clone(),
                     collation: collation.clone(),
+                    send: send.clone(),
                     always: identity == "a",
                 })
             })
@@ -306,7 +312,7 @@ impl TableSql {
         let cells: Vec<_> = self
             .columns
             .iter()
-            .map(|column| digest::cell(&column.name, &column.cast))
+            .map(|column| digest::cell(&column.name, &column.cast, column.send.as_deref()))
             .collect();
         digest::select(
             &cells.join(", "),
