@@ -1,6 +1,6 @@
 //! L2: the five traits every database implements, so that every database can be either side.
 //!
-//! No method has a default body: an adapter that forgot something must not compile. What an engine can't do is said as
+//! A method has a default body only where an adapter may do the same quicker: one that forgot something must not compile. What an engine can't do is said as
 //! data in [`Abilities`] and refused in preflight. Positions are made and read by their adapter only.
 //!
 //! An [`Endpoint`] is one physical end of the migration. A source keeps table names of `Table::source`, a target those of
@@ -20,6 +20,7 @@ pub mod sqlite;
 pub use beside::Beside;
 pub use refused::{WENT_BACK, went_back};
 
+use across::Holds;
 use advance::Advance;
 
 use crate::domain::bulk::Bulk;
@@ -28,6 +29,7 @@ use crate::domain::fault::{Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::id::{ChunkId, MigrationName, TableId, Token};
 use crate::domain::key::{Bound, Key, Pick, Range};
+use crate::domain::packed::Packed;
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::position::{Barrier, Position, Seen};
 use crate::domain::table::Table;
@@ -254,6 +256,9 @@ pub struct ResultSet {
     pub more: bool,
 }
 
+/// Rows looked at before others get their turn.
+const TURN: usize = 256;
+
 /// ONE read transaction: everything it says is about one instant. Dropped, it ends.
 #[async_trait]
 pub trait View: Send {
@@ -294,6 +299,31 @@ pub trait View: Send {
         Ok(Read {
             cut: read.cut.or(hi),
             ..read
+        })
+    }
+    /// The rows of a range that hold a value which their columns on the other side, as `holds` has them, can't hold. Looks at
+    /// about `budget` bytes of rows, and at least at one; cut, it gives the first key that was not looked at.
+    async fn unfit(
+        &mut self,
+        table: TableId,
+        range: &Range,
+        holds: &[Holds],
+        budget: Bytes,
+    ) -> Result<Read> {
+        let pick = Pick::Range(range.clone());
+        let read = self.rows(table, &pick, budget).await?;
+        let (all, mut rows) = (read.rows.packed()?, Packed::default());
+        for at in 0..all.len() {
+            if at % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+            if across::unfit(holds, all.cells(at)) {
+                rows.push(&all.row(at));
+            }
+        }
+        Ok(Read {
+            rows: rows.into(),
+            cut: read.cut,
         })
     }
     /// Which of these keys lie inside the range, by the database's own order.

@@ -27,7 +27,7 @@ macro_rules! battery {
                       a_query_reads_and_never_writes, a_figure_is_the_one_cell_of_a_read, a_dropped_view_stops_its_work;
                 ranges: chunks_partition_every_kind_of_key, a_budget_cuts_where_it_says, chunks_end_where_the_next_begins,
                         a_cut_near_the_end_is_one_like_any_other, keys_are_found_and_placed,
-                        digests_tell_every_difference;
+                        what_does_not_fit_is_found_once, digests_tell_every_difference;
                 feed: every_change_is_delivered_as_of_its_position, a_dropped_call_loses_nothing, released_is_never_needed_again,
                       a_position_that_is_gone_is_refused;
                 land: lands_rows_and_mark_as_one, landing_again_changes_nothing, counts_and_before_images_are_exact,

@@ -3,11 +3,13 @@
 use crate::ground::{Ground, Pair, Spec, int, rows, text};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tidegate::db::across::{self, Holds};
 use tidegate::db::{Landing, View, canon};
 use tidegate::domain::bulk::Bulk;
 use tidegate::domain::fault::Kind;
 use tidegate::domain::id::TableId;
 use tidegate::domain::key::{Bound, Collation, Key, Pick, Range};
+use tidegate::domain::packed::Cell;
 use tidegate::domain::plan::Side;
 use tidegate::domain::unit::{Bytes, Rows};
 use tidegate::domain::value::{Row, Value};
@@ -320,6 +322,61 @@ pub async fn chunks_end_where_the_next_begins(ground: &impl Ground) {
             assert_eq!((&joined, &found), (&all, &keys));
             let landed = rows(&mut *pair.view(Side::Target).await, id).await;
             assert_eq!(landed, all);
+        }
+    }
+}
+
+pub async fn what_does_not_fit_is_found_once(ground: &impl Ground) {
+    let pair = filled(ground).await;
+    for id in ids() {
+        let mut view = pair.view(Side::Source).await;
+        let all = rows(&mut *view, id).await;
+        let columns = &pair.table(id).columns;
+        let holding = |v: Holds, other: Holds| -> Vec<Holds> {
+            let held = columns.iter().map(|column| match column.name.as_str() {
+                "v" => v,
+                _ => other,
+            });
+            held.collect()
+        };
+        // A third or so of the rows, none, and all of them.
+        for (holds, budget) in [
+            (holding(Holds::Anything, Holds::Utf8), 1_000),
+            (holding(Holds::Truth, Holds::Anything), 300),
+            (holding(Holds::Anything, Holds::Anything), 0),
+            (holding(Holds::Anything, Holds::Anything), 1_000),
+            (holding(Holds::Nothing, Holds::Anything), 0),
+            (holding(Holds::Nothing, Holds::Anything), 1_000),
+            (holding(Holds::Nothing, Holds::Nothing), u64::MAX),
+        ] {
+            let (mut range, mut found, mut reads) = (Range::default(), Vec::new(), 0);
+            for part in chunks(&mut *view, id, 100).await {
+                range.lo = range.lo.or(part.lo);
+                range.hi = part.hi;
+                loop {
+                    let read = view.unfit(id, &range, &holds, Bytes(budget)).await;
+                    let read = match read {
+                        Err(fault) if fault.code == "READ-ENDED" => {
+                            view = pair.view(Side::Source).await;
+                            continue;
+                        }
+                        read => read.unwrap(),
+                    };
+                    reads += 1;
+                    found.extend(read.rows.iter());
+                    range.lo = read.cut;
+                    if range.lo.is_none() {
+                        break;
+                    }
+                }
+            }
+            let unfit = |row: &&Row| across::unfit(&holds, row.iter().map(Cell::from));
+            let expected: Vec<Row> = all.iter().filter(unfit).cloned().collect();
+            assert_eq!(found, expected, "{holds:?} within {budget}");
+            assert!(
+                budget == u64::MAX || reads > all.len() / 100 + 1,
+                "{reads} reads"
+            );
         }
     }
 }

@@ -247,33 +247,40 @@ async fn what_is_made_is_what_was_shown_and_making_it_again_changes_nothing() {
     }
 }
 
+const VALUES: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, i INTEGER, r REAL, s TEXT, b BLOB, o BOOLEAN, n NUMERIC, x); \
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, i, 0.5, 's', x'00', 1, 1.5, 'x' FROM n; \
+     INSERT INTO t(id, i) VALUES (10007, 'seven'), (10008, 1.5); \
+     UPDATE t SET s = CAST(x'c328' AS TEXT) WHERE id = 1500; UPDATE t SET s = 'a' || char(0) || 'b' WHERE id = 1501; \
+     UPDATE t SET s = x'0102', b = 'text', o = 7, n = 'n/a', x = 5 WHERE id = 1502; \
+     CREATE TABLE k(name TEXT COLLATE NOCASE PRIMARY KEY NOT NULL); CREATE TABLE fine(id INTEGER PRIMARY KEY, v TEXT);";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a PostgreSQL server: tests/run starts one"]
 async fn what_would_be_lost_is_refused_by_name_before_anything_is_made() {
-    let bed = Bed::new(
-        Side::Target,
-        "",
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, i INTEGER, r REAL, s TEXT, b BLOB, o BOOLEAN, n NUMERIC, x); \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, i, 0.5, 's', x'00', 1, 1.5, 'x' FROM n; \
-         INSERT INTO t(id, i) VALUES (10007, 'seven'), (10008, 1.5); \
-         UPDATE t SET s = CAST(x'c328' AS TEXT) WHERE id = 1500; UPDATE t SET s = 'a' || char(0) || 'b' WHERE id = 1501; \
-         UPDATE t SET s = x'0102', b = 'text', o = 7, n = 'n/a', x = 5 WHERE id = 1502; \
-         CREATE TABLE k(name TEXT COLLATE NOCASE PRIMARY KEY NOT NULL); CREATE TABLE fine(id INTEGER PRIMARY KEY, v TEXT);",
-        "",
-    )
-    .await;
+    // More columns than a function of SQLite's takes.
+    let kind = |n| if n % 3 == 0 { "TEXT" } else { "INTEGER" };
+    let wide: Vec<_> = (0..251).map(|n| format!("c{n} {}", kind(n))).collect();
+    let setup = format!(
+        "CREATE TABLE wide(id INTEGER PRIMARY KEY, {}); INSERT INTO wide(id, c0, c100) VALUES (1, 5, 7), (2, 6, 8); \
+         INSERT INTO wide(id, c98) VALUES (3, 'odd'); INSERT INTO wide(id, c248) VALUES (4, 'odd'); {VALUES}",
+        wide.join(", ")
+    );
+    let bed = Bed::new(Side::Target, "", &setup, "").await;
     let check = bed.check().await;
     assert!(!check.may_copy());
-    let of = |code: &str| {
+    let of = |code: &str, table: &str| {
         let found = check
             .of(Stage::BlocksCopy)
-            .find(|finding| finding.code == code);
+            .find(|finding| finding.code == code && finding.table.as_deref() == Some(table));
         found
-            .unwrap_or_else(|| panic!("{code}: {:?}", check.findings))
+            .unwrap_or_else(|| panic!("{code} of {table}: {:?}", check.findings))
             .clone()
     };
-    let values = of("ACROSS-VALUES");
-    assert_eq!(values.table.as_deref(), Some("t"));
+    assert_eq!(
+        of("ACROSS-VALUES", "wide").evidence,
+        "c98 (INTEGER → bigint): 1 × text values, first at key 3; c248 (INTEGER → bigint): 1 × text values, first at key 4"
+    );
+    let values = of("ACROSS-VALUES", "t");
     for told in [
         "i (INTEGER → bigint): 1 × text values, first at key 10007",
         "i (INTEGER → bigint): 1 × real values, first at key 10008",
@@ -293,7 +300,7 @@ async fn what_would_be_lost_is_refused_by_name_before_anything_is_made() {
             values.evidence
         );
     }
-    assert_eq!(of("ACROSS-KEY").table.as_deref(), Some("k"));
+    of("ACROSS-KEY", "k");
     let made = bed
         .server("SELECT count(*)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace")
         .await;

@@ -135,6 +135,12 @@ impl Holds {
     }
 }
 
+/// Whether one of a row's cells, or of some that follow each other in it, does not fit its column.
+pub fn unfit<'a>(holds: &[Holds], cells: impl IntoIterator<Item = Cell<'a>>) -> bool {
+    let mut cells = holds.iter().zip(cells);
+    cells.any(|(holds, cell)| holds.misfit(cell).is_some())
+}
+
 fn dated(declared: &str) -> bool {
     declared == "date" || declared.starts_with("timestamp") && mapping::is_time(declared)
 }

@@ -16,7 +16,7 @@ mod outline;
 mod to_postgres;
 mod to_sqlite;
 
-pub use fit::{Holds, Misfit, fits, whole};
+pub use fit::{Holds, Misfit, fits, unfit, whole};
 pub use mapping::{ambiguous, becomes, sorts_as_bytes};
 pub use outline::{Counter, Fold, Foreign, Index, IndexPart, Moment, Outline, Part, Preset, Word};
 pub use to_sqlite::counter;

@@ -24,7 +24,8 @@ impl ToSql for Cell<'_> {
     }
 }
 
-fn cell(value: ValueRef<'_>) -> Cell<'_> {
+/// A value where it lies.
+pub(super) fn cell(value: ValueRef<'_>) -> Cell<'_> {
     match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(i) => Cell::Integer(i),

@@ -39,6 +39,7 @@ mod sql;
 mod statements;
 mod survey;
 mod transact;
+mod unfit;
 mod view;
 mod writer;
 

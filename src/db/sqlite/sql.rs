@@ -157,11 +157,7 @@ impl TableSql {
     }
 
     fn row_columns(&self) -> String {
-        self.columns
-            .iter()
-            .map(|column| format!("r.{column}"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.some_columns(0, self.width())
     }
     fn key_columns(&self) -> String {
         self.key
@@ -233,6 +229,25 @@ impl TableSql {
             self.within(range),
             self.order()
         )
+    }
+    /// Rows of a range for which `condition` is true, in key order.
+    pub(super) fn rows_where(&self, range: &Range, condition: &str) -> String {
+        let within = match self.within(range) {
+            within if within.is_empty() => " WHERE".to_owned(),
+            within => format!("{within} AND"),
+        };
+        format!(
+            "SELECT {} FROM {} AS r{within} ({condition}) ORDER BY {}",
+            self.row_columns(),
+            self.from,
+            self.order()
+        )
+    }
+    /// The row's columns from `first` on, `count` at most.
+    pub(super) fn some_columns(&self, first: usize, count: usize) -> String {
+        let some = self.columns.iter().skip(first).take(count);
+        let some: Vec<_> = some.map(|column| format!("r.{column}")).collect();
+        some.join(", ")
     }
     /// Rows of a range in any order.
     pub(super) fn rows_unordered(&self, range: &Range) -> String {

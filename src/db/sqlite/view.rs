@@ -6,7 +6,8 @@ use super::ddl::TokenKind;
 use super::place::{OrFault, Place};
 use super::reader::{Reader, Tables};
 use super::sql::TableSql;
-use super::{ledger, log};
+use super::{ledger, log, unfit};
+use crate::db::across::Holds;
 use crate::db::canon::RowHasher;
 use crate::db::{Read, ResultSet, View, refused};
 use crate::domain::fault::{Fault, Kind, Result};
@@ -91,7 +92,7 @@ impl Drop for SqliteView {
     }
 }
 
-fn bounds(range: &Range) -> impl Iterator<Item = &Value> {
+pub(super) fn bounds(range: &Range) -> impl Iterator<Item = &Value> {
     range
         .lo
         .iter()
@@ -167,6 +168,20 @@ impl View for SqliteView {
         };
         self.read(table, "read rows", move |conn, sql| {
             rows_of_range(conn, sql, &range, rows, budget)
+        })
+        .await
+    }
+
+    async fn unfit(
+        &mut self,
+        table: TableId,
+        range: &Range,
+        holds: &[Holds],
+        budget: Bytes,
+    ) -> Result<Read> {
+        let (range, holds) = (range.clone(), Arc::from(holds));
+        self.read(table, "look for values that don't fit", move |conn, sql| {
+            unfit::of_range(conn, sql, &range, &holds, budget)
         })
         .await
     }

@@ -7,7 +7,7 @@ use crate::db::across::{Holds, Misfit, kinds, whole};
 use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::id::TableId;
-use crate::domain::key::{Bound, Pick, Range};
+use crate::domain::key::{Bound, Range};
 use crate::domain::plan::{Engine, Plan, Side};
 use crate::domain::table::{Column, Table};
 use crate::domain::unit::{Bytes, Rows};
@@ -19,10 +19,8 @@ use std::sync::Arc;
 const ROWS: Rows = Rows(20_000);
 /// Ranges that are read at once.
 const BESIDE: usize = 2;
-/// Bytes of them in one read.
+/// Bytes of them that are looked at in one read.
 const BYTES: Bytes = Bytes(8 << 20);
-/// Rows looked at before the reads beside them get their turn.
-const TURN: usize = 256;
 
 /// What doesn't fit, by column and reason: how many, and the first key.
 type Found = BTreeMap<(usize, Misfit), (u64, String)>;
@@ -86,16 +84,12 @@ async fn look_at(
     let mut found = Found::new();
     loop {
         let mut view = source.view(plan).await?;
-        let read = view.rows(id, &Pick::Range(range.clone()), BYTES).await?;
+        let read = view.unfit(id, &range, holds, BYTES).await?;
         drop(view);
-        let rows = read.rows.packed()?;
-        for at in 0..rows.len() {
-            if at % TURN == 0 {
-                tokio::task::yield_now().await;
-            }
-            for (n, (holds, cell)) in holds.iter().zip(rows.cells(at)).enumerate() {
-                if let Some(misfit) = holds.misfit(cell) {
-                    let first = || (0, table.key_of(&rows.row(at)).to_string());
+        for row in read.rows.iter() {
+            for (n, (holds, value)) in holds.iter().zip(&row).enumerate() {
+                if let Some(misfit) = holds.misfit(value.into()) {
+                    let first = || (0, table.key_of(&row).to_string());
                     found.entry((n, misfit)).or_insert_with(first).0 += 1;
                 }
             }
