@@ -2,7 +2,7 @@
 
 use crate::config::url::Url;
 use crate::db::spill::Spill;
-use crate::db::{Endpoint, IDENTITY, Survey};
+use crate::db::{Endpoint, IDENTITY, Sizes, Survey};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use crate::wiring;
@@ -41,7 +41,8 @@ impl Ends {
         different(&from, &to)?;
         let source = wiring::open(&from, Side::Source, spill.clone()).await?;
         let target = wiring::open(&to, Side::Target, spill).await?;
-        let (ours, theirs) = tokio::try_join!(source.survey(), target.survey())?;
+        let (ours, theirs) =
+            tokio::try_join!(source.survey(Sizes::Told), target.survey(Sizes::Told))?;
         apart((&from, &ours), (&to, &theirs))?;
         Ok(Self {
             from,

@@ -75,6 +75,15 @@ pub struct Survey {
     pub bytes: Bytes,
 }
 
+/// Whether a survey says how many rows there are, which takes longer than all else it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// Counted, or estimated where that would take long.
+    Told,
+    /// Not looked at: all of them are 0, and not exact.
+    Untold,
+}
+
 /// One table of a survey.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Surveyed {
@@ -196,7 +205,7 @@ pub trait Endpoint: Send + Sync {
     /// What it can do.
     fn abilities(&self) -> Abilities;
     /// Looks at everything, changes nothing.
-    async fn survey(&self) -> Result<Survey>;
+    async fn survey(&self, sizes: Sizes) -> Result<Survey>;
     /// What preflight has to say about the plan on this end; changes nothing.
     async fn findings(&self, plan: &Plan) -> Result<Vec<Finding>>;
     /// What this end has of what is not carried over to it; none for an engine of which everything is carried.

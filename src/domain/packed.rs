@@ -41,9 +41,13 @@ impl Cell<'_> {
             Self::Text(b) => (TEXT, (b.len() as u64).to_le_bytes(), b),
             Self::Blob(b) => (BLOB, (b.len() as u64).to_le_bytes(), b),
         };
-        out.push(tag);
-        out.extend_from_slice(&fixed);
-        out.extend_from_slice(varying);
+        // The head in one piece, as it is written for every cell of a table.
+        let mut head = [tag; 9];
+        head[1..].copy_from_slice(&fixed);
+        out.extend_from_slice(&head);
+        if !varying.is_empty() {
+            out.extend_from_slice(varying);
+        }
     }
 }
 

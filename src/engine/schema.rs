@@ -4,7 +4,7 @@ use super::clock::Watch;
 use super::lane::LaneHandle;
 use super::report::Report;
 use super::site::{Site, stopped};
-use crate::db::{Ddl, Made, Part, Survey, Writer, across};
+use crate::db::{Ddl, Made, Part, Sizes, Survey, Writer, across};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::id::{MigrationName, TableId};
 use crate::domain::plan::Side;
@@ -26,14 +26,13 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
     let Some(there) = there_before(made) else {
         return look(site).await;
     };
-    let survey = wanted(site).await?;
-    site.retry(|| async {
+    let ledger = site.retry(|| async {
         site.target
             .install(Part::Ledger, &site.plan)
             .await
             .settled()
-    })
-    .await?;
+    });
+    let (survey, _) = tokio::try_join!(wanted(site, Sizes::Told), ledger)?;
     let writer = site.retry(|| site.target.writer(&site.plan)).await?;
     if let Some((table, no, _)) = writer.ledger().await?.last.first() {
         return Err(ahead(&site.plan.name, *table, *no));
@@ -131,7 +130,7 @@ pub async fn finish(site: &Site, lane: &LaneHandle, made: &[(Side, String)]) -> 
     for table in lane.keyless() {
         lane.make_key(site, table).await?;
     }
-    let survey = wanted(site).await?;
+    let survey = wanted(site, Sizes::Untold).await?;
     let moved = site.plan.tables.iter().filter(|t| t.key().is_some());
     let mut after: Vec<Ddl> = Vec::new();
     for table in moved {
@@ -168,8 +167,8 @@ pub async fn finish(site: &Site, lane: &LaneHandle, made: &[(Side, String)]) -> 
 }
 
 /// What the source holds, in the words that make it on the target.
-async fn wanted(site: &Site) -> Result<Survey> {
-    let survey = site.retry(|| site.source.survey()).await?;
+async fn wanted(site: &Site, sizes: Sizes) -> Result<Survey> {
+    let survey = site.retry(|| site.source.survey(sizes)).await?;
     Ok(across::carried(survey, &site.plan))
 }
 
@@ -232,8 +231,8 @@ fn there_before(made: &[(Side, String)]) -> Option<BTreeSet<String>> {
 
 /// Records which tables of the plan, and what they are made of, are on the target already.
 async fn look(site: &Site) -> Result<()> {
-    let wanted = wanted(site).await?;
-    let survey = site.retry(|| site.target.survey()).await?;
+    let theirs = site.retry(|| site.target.survey(Sizes::Untold));
+    let (wanted, survey) = tokio::try_join!(wanted(site, Sizes::Untold), theirs)?;
     let wanted: BTreeSet<String> = wanted
         .before
         .iter()

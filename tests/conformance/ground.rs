@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::sync::Arc;
-use tidegate::db::{Endpoint, Landing, Part, View, Writer};
+use tidegate::db::{Endpoint, Landing, Part, Sizes, View, Writer};
 use tidegate::domain::fault::Kind;
 use tidegate::domain::id::{MigrationName, TableId};
 use tidegate::domain::key::{Collation, Key, Pick, Range};
@@ -127,7 +127,7 @@ impl Pair {
             .settled()
             .unwrap();
         let writer = self.target.writer(&self.plan).await.unwrap();
-        for surveyed in &self.source.survey().await.unwrap().tables {
+        for surveyed in &self.source.survey(Sizes::Told).await.unwrap().tables {
             writer.build(&surveyed.create).await.settled().unwrap();
             let found = self
                 .plan
@@ -150,7 +150,7 @@ impl Pair {
     /// The same with what comes after the copy.
     pub async fn install(&self) -> Box<dyn Writer> {
         let writer = self.begin().await;
-        let survey = self.source.survey().await.unwrap();
+        let survey = self.source.survey(Sizes::Told).await.unwrap();
         for ddl in survey.tables.iter().flat_map(|found| &found.after) {
             writer.build(ddl).await.settled().unwrap();
         }

@@ -3,7 +3,7 @@
 use crate::apply::{batch, gone, present};
 use crate::ground::{Ground, ITEMS, ITEMS_ID, NOTES, Pair, item, landing};
 use crate::land::{items, mark};
-use tidegate::db::{Landing, Surveyed, Writer};
+use tidegate::db::{Landing, Sizes, Surveyed, Writer};
 use tidegate::domain::key::{Bound, Pick, Range};
 use tidegate::domain::plan::Side;
 use tidegate::domain::position::Position;
@@ -24,7 +24,7 @@ async fn land(writer: &dyn Writer, landing: Landing) {
 /// The table as the target has it.
 async fn there(pair: &Pair) -> Surveyed {
     let wanted = &pair.table(ITEMS_ID).target;
-    let survey = pair.target.survey().await.unwrap();
+    let survey = pair.target.survey(Sizes::Told).await.unwrap();
     let mut tables = survey.tables.into_iter();
     tables.find(|found| found.table.target == *wanted).unwrap()
 }
@@ -35,7 +35,7 @@ async fn has_its_key(pair: &Pair) -> bool {
 
 /// Whether this adapter makes keys later at all.
 async fn makes_later(pair: &Pair) -> bool {
-    let survey = pair.source.survey().await.unwrap();
+    let survey = pair.source.survey(Sizes::Told).await.unwrap();
     survey.tables.iter().all(|found| found.key.is_some())
 }
 
@@ -125,7 +125,7 @@ pub async fn a_key_is_made_once(ground: &impl Ground) {
     assert!(!writer.make_key(ITEMS_ID).await.unwrap());
     assert!(has_its_key(&pair).await);
     // It is what was wanted: with and without its key, and the key alone.
-    let survey = pair.source.survey().await.unwrap();
+    let survey = pair.source.survey(Sizes::Told).await.unwrap();
     for found in survey.tables {
         writer.build(&found.whole()).await.settled().unwrap();
         writer.build(&found.create).await.settled().unwrap();

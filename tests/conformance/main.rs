@@ -43,6 +43,7 @@ macro_rules! battery {
                 gate: closed_refuses_the_application_and_not_us, opening_lets_it_write_again, an_older_epoch_moves_nothing,
                       nothing_commits_after_the_barrier;
                 parts: nothing_is_left_behind, done_again_it_changes_nothing, what_is_listed_is_what_is_made,
+                       a_survey_without_sizes_says_all_else,
                        discarded_tables_are_gone;
                 values: every_kind_of_value_survives, large_rows_survive;
             }

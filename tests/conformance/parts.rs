@@ -1,10 +1,10 @@
 //! What tidegate makes: listed, made, removed, gone.
 
 use crate::ground::{Ground, ITEMS, ITEMS_ID, NOTES, NOTES_ID, item, landing, note};
-use tidegate::db::{Made, Part};
+use tidegate::db::{Made, Part, Sizes, Survey};
 use tidegate::domain::plan::Side;
 use tidegate::domain::position::Position;
-use tidegate::domain::unit::Span;
+use tidegate::domain::unit::{Rows, Span};
 
 const ALL: [Part; 3] = [Part::Capture, Part::Ledger, Part::Gate];
 
@@ -109,7 +109,7 @@ pub async fn done_again_it_changes_nothing(ground: &impl Ground) {
         .await
         .settled()
         .unwrap();
-    for surveyed in &pair.source.survey().await.unwrap().tables {
+    for surveyed in &pair.source.survey(Sizes::Told).await.unwrap().tables {
         writer.build(&surveyed.create).await.settled().unwrap();
     }
     assert_eq!(state().await, before);
@@ -119,6 +119,29 @@ pub async fn done_again_it_changes_nothing(ground: &impl Ground) {
         "the lease and the position stay"
     );
     assert_eq!(gate.read().await.unwrap(), door);
+}
+
+pub async fn a_survey_without_sizes_says_all_else(ground: &impl Ground) {
+    let pair = ground.pair(&[ITEMS, NOTES]).await;
+    pair.put([(ITEMS_ID, item(1, "x", 1)), (ITEMS_ID, item(2, "y", 2))]);
+    let told = pair.source.survey(Sizes::Told).await.unwrap();
+    let untold = pair.source.survey(Sizes::Untold).await.unwrap();
+    let sizes = |survey: &Survey| -> Vec<_> {
+        let tables = survey.tables.iter();
+        tables.map(|table| (table.rows, table.exact)).collect()
+    };
+    let mut counted = sizes(&told);
+    counted.sort_unstable();
+    assert_eq!(counted, [(Rows(0), true), (Rows(2), true)]);
+    assert_eq!(sizes(&untold), [(Rows(0), false); 2]);
+    let made = |survey: &Survey| -> Vec<_> {
+        let tables = survey.tables.iter();
+        tables
+            .map(|table| (table.table.clone(), table.whole(), table.after.clone()))
+            .collect()
+    };
+    assert_eq!(made(&untold), made(&told));
+    assert_eq!((untold.before, untold.rest), (told.before, told.rest));
 }
 
 pub async fn what_is_listed_is_what_is_made(ground: &impl Ground) {
@@ -179,7 +202,7 @@ pub async fn discarded_tables_are_gone(ground: &impl Ground) {
     assert_eq!(left, Vec::new());
     let names: Vec<_> = pair
         .target
-        .survey()
+        .survey(Sizes::Told)
         .await
         .unwrap()
         .tables

@@ -7,7 +7,7 @@ use sqlx::{Connection as _, Executor as _};
 use std::str::FromStr as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use tidegate::db::postgres;
+use tidegate::db::{Sizes, postgres};
 use tidegate::domain::id::MigrationName;
 use tidegate::domain::plan::{EndPlan, Engine, Side};
 use tidegate::domain::table::Table;
@@ -48,7 +48,7 @@ impl Ground for Server {
         let source = postgres::open(&url(&from), Side::Source).await.unwrap();
         let target = postgres::open(&url(&to), Side::Target).await.unwrap();
         let named = |spec: &Spec, table: &Table| table.source == format!("public.{}", spec.name);
-        let survey = source.survey().await.unwrap();
+        let survey = source.survey(Sizes::Told).await.unwrap();
         let mut found: Vec<Table> = survey.tables.into_iter().map(|found| found.table).collect();
         found.sort_by_key(|table| tables.iter().position(|spec| named(spec, table)));
         let mut plan = plan(end(&from), end(&to), found.clone());

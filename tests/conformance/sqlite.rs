@@ -7,7 +7,7 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use tidegate::db::sqlite;
+use tidegate::db::{Sizes, sqlite};
 use tidegate::domain::key::Collation;
 use tidegate::domain::plan::{EndPlan, Engine, Side};
 use tidegate::domain::table::Table;
@@ -32,7 +32,7 @@ impl Ground for Files {
         let source = sqlite::open(&from, Side::Source).await.unwrap();
         let target = sqlite::open(&to, Side::Target).await.unwrap();
         let mut found: Vec<Table> = source
-            .survey()
+            .survey(Sizes::Told)
             .await
             .unwrap()
             .tables

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate::config;
-use tidegate::db::{Endpoint, Survey, postgres, sqlite};
+use tidegate::db::{Endpoint, Sizes, Survey, postgres, sqlite};
 use tidegate::domain::command::Command;
 use tidegate::domain::compared::Compared;
 use tidegate::domain::event::PauseReason;
@@ -131,8 +131,8 @@ impl Bed {
         std::fs::write(&path, toml).unwrap();
         let config = config::load(&path, &|_| None).unwrap();
         let surveys = [
-            source.survey().await.unwrap(),
-            target.survey().await.unwrap(),
+            source.survey(Sizes::Told).await.unwrap(),
+            target.survey(Sizes::Told).await.unwrap(),
         ];
         let plan = config::plan::resolve(&config, &surveys[0], &surveys[1]).unwrap();
         (plan, (source, target), surveys)

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
-use tidegate::db::{Endpoint, Landing, Part, View, Writer, sqlite};
+use tidegate::db::{Endpoint, Landing, Part, Sizes, View, Writer, sqlite};
 use tidegate::domain::id::{MigrationName, TableId};
 use tidegate::domain::plan::{
     Backfill, EndPlan, Engine, Environment, Plan, Prune, Side, Throttle, Verify,
@@ -80,7 +80,7 @@ impl Bed {
             .settled()
             .unwrap();
         let writer = self.target.writer(&self.plan).await.unwrap();
-        for surveyed in &self.source.survey().await.unwrap().tables {
+        for surveyed in &self.source.survey(Sizes::Told).await.unwrap().tables {
             if surveyed.table.key().is_some() {
                 writer.build(&surveyed.create).await.settled().unwrap();
             }
@@ -124,7 +124,7 @@ impl Bed {
 }
 
 pub async fn plan(dir: &TempDir, source: &dyn Endpoint) -> Arc<Plan> {
-    let survey = source.survey().await.unwrap();
+    let survey = source.survey(Sizes::Told).await.unwrap();
     Arc::new(Plan {
         name: MigrationName::new("test").unwrap(),
         environment: Environment::Dev,

@@ -3,7 +3,7 @@
 use crate::bed::{Bed, all_rows, plan};
 use rusqlite::Connection;
 use std::sync::Arc;
-use tidegate::db::{Batch, Ddl, Part, Writer};
+use tidegate::db::{Batch, Ddl, Part, Sizes, Writer};
 use tidegate::domain::change::Item;
 use tidegate::domain::fault::{Fault, Outcome};
 use tidegate::domain::id::TableId;
@@ -34,7 +34,7 @@ fn schema(path: &std::path::Path) -> Vec<String> {
 }
 
 async fn finish(bed: &Bed, writer: &dyn Writer) {
-    let survey = bed.source.survey().await.unwrap();
+    let survey = bed.source.survey(Sizes::Told).await.unwrap();
     for after in survey
         .tables
         .iter()

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
-use tidegate::db::{ChunkMark, Landing, Part, sqlite};
+use tidegate::db::{ChunkMark, Landing, Part, Sizes, sqlite};
 use tidegate::domain::fault::{Fault, Kind, Outcome};
 use tidegate::domain::id::{ChunkId, MigrationName, TableId};
 use tidegate::domain::key::{Bound, Range};
@@ -81,7 +81,7 @@ async fn looking_makes_nothing() {
         .unwrap();
     let before = std::fs::read(bed.path("source.db")).unwrap();
     for end in [&bed.source, &bed.target] {
-        end.survey().await.unwrap();
+        end.survey(Sizes::Told).await.unwrap();
         end.findings(&bed.plan).await.unwrap();
         end.leftovers().await.unwrap();
         end.pulse(&bed.plan).await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, all_rows};
 use std::sync::Arc;
-use tidegate::db::Batch;
+use tidegate::db::{Batch, Sizes};
 use tidegate::domain::change::Item;
 use tidegate::domain::key::Range;
 use tidegate::domain::position::Position;
@@ -147,7 +147,7 @@ async fn what_is_not_moved_says_why() {
         ]
     );
     // What was not counted is not told as a count of none.
-    let survey = bed.source.survey().await.unwrap();
+    let survey = bed.source.survey(Sizes::Told).await.unwrap();
     let guessed = survey.tables.iter().filter(|found| !found.exact);
     let guessed: Vec<_> = guessed.map(|found| found.table.source.as_str()).collect();
     assert_eq!(guessed, ["words"]);

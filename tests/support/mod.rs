@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tidegate::db::{Endpoint, sqlite};
+use tidegate::db::{Endpoint, Sizes, sqlite};
 use tidegate::domain::command::{Answer, Command, Query, Reply, Request, Role};
 use tidegate::domain::event::Phase;
 use tidegate::domain::fault::{Fault, Result};
@@ -172,7 +172,7 @@ impl World {
     }
 
     pub async fn plan(&self, source: &Arc<dyn Endpoint>) -> Plan {
-        let survey = source.survey().await.unwrap();
+        let survey = source.survey(Sizes::Told).await.unwrap();
         let end = |path: &Path| EndPlan {
             engine: Kind::Sqlite,
             url: format!("sqlite://{}", path.display()),

@@ -118,10 +118,10 @@ impl Holds {
                 (r.fract() == 0.0 && (-WHOLE..WHOLE).contains(&r)).then_some(Misfit::Ambiguous)
             }
             (Self::Truth, Cell::Integer(i)) => (!matches!(i, 0 | 1)).then_some(Misfit::NoBoolean),
-            (Self::Utf8, Cell::Text(text)) => match std::str::from_utf8(text) {
-                Err(_) => Some(Misfit::NotUtf8),
-                Ok(text) => text.contains('\0').then_some(Misfit::Nul),
-            },
+            (Self::Utf8, Cell::Text(text)) if std::str::from_utf8(text).is_err() => {
+                Some(Misfit::NotUtf8)
+            }
+            (Self::Utf8, Cell::Text(text)) => text.contains(&0).then_some(Misfit::Nul),
             (Self::PlainBinary, Cell::Real(r)) if r.is_nan() => Some(Misfit::Nan),
             (Self::PlainBinary, Cell::Real(r)) => {
                 (r == 0.0 && r.is_sign_negative()).then_some(Misfit::MinusZero)

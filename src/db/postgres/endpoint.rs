@@ -9,7 +9,9 @@ use super::view::PgView;
 use super::writer::PgWriter;
 use super::{beside, findings, parts, pulse, survey, view};
 use crate::db::spill::Spill;
-use crate::db::{Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
+use crate::db::{
+    Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Sizes, Survey, View, Writer,
+};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::id::MigrationName;
@@ -101,9 +103,9 @@ impl Endpoint for PgEnd {
         }
     }
 
-    async fn survey(&self) -> Result<Survey> {
+    async fn survey(&self, sizes: Sizes) -> Result<Survey> {
         let mut session = self.server.session().await?;
-        let found = survey::survey(&mut session).await?;
+        let found = survey::survey(&mut session, sizes).await?;
         session.rest();
         Ok(found)
     }

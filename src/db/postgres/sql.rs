@@ -192,6 +192,12 @@ impl TableSql {
         &self.plan.tables[usize::from(self.id.0)]
     }
 
+    /// Whether rows that come here hold, column by column, what its type does, as [`across::fits`] has seen.
+    pub(super) fn seen_to_fit(&self) -> bool {
+        let mut columns = self.table().columns.iter().zip(&self.columns);
+        across::kinds(&self.plan).is_some() && columns.all(|(c, here)| c.becomes == here.cast)
+    }
+
     /// How each column's text is read.
     pub(super) fn forms(&self) -> Vec<Form> {
         self.columns.iter().map(|column| column.form).collect()

@@ -9,7 +9,7 @@ use super::outline::outline;
 use super::place::OrFault;
 use super::render::{Source, name_of};
 use crate::db::IDENTITY;
-use crate::db::{Ddl, Survey, Surveyed};
+use crate::db::{Ddl, Sizes, Survey, Surveyed};
 use crate::domain::fault::{Fault, Kind as FaultKind, Result};
 use crate::domain::key::Collation;
 use crate::domain::table::{Column, KeySpec, Mode, Table};
@@ -28,7 +28,7 @@ pub(super) const OLDEST: i32 = 140_000;
 ///
 /// # Errors
 /// `Blocked`: a server older than 14. A database that can't be read.
-pub(super) async fn survey(session: &mut Session) -> Result<Survey> {
+pub(super) async fn survey(session: &mut Session, sizes: Sizes) -> Result<Survey> {
     let doing = "look at the database";
     session
         .run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", doing)
@@ -47,18 +47,21 @@ pub(super) async fn survey(session: &mut Session) -> Result<Survey> {
         .cause(format!("it is PostgreSQL {}", version / 10_000))
         .hint("14 and newer are supported"));
     }
-    let survey = look(session.conn()?).await.or_fault(&place, doing)?;
+    let survey = look(session.conn()?, sizes).await.or_fault(&place, doing)?;
     session.run("COMMIT", doing).await?;
     Ok(survey)
 }
 
-async fn look(conn: &mut PgConnection) -> sqlx::Result<Survey> {
+async fn look(conn: &mut PgConnection, sizes: Sizes) -> sqlx::Result<Survey> {
     let (version, properties, bytes) = properties(conn).await?;
     let relations = catalog::relations(conn, None).await?;
     let sequences = objects::sequences(conn, None).await?;
     let comments = objects::comments(conn).await?;
     let needs = objects::needs(conn).await?;
-    let rows = rows(conn, &relations).await?;
+    let rows = match sizes {
+        Sizes::Told => rows(conn, &relations).await?,
+        Sizes::Untold => HashMap::new(),
+    };
     let noted = later::noted(conn).await?;
     let source = Source {
         relations: &relations,
@@ -67,9 +70,13 @@ async fn look(conn: &mut PgConnection) -> sqlx::Result<Survey> {
     let tables = relations
         .iter()
         .filter(|relation| relation.partition_of.is_none())
-        .map(|relation| Surveyed {
-            key: source.key(relation).or_else(|| put_off(relation, &noted)),
-            ..surveyed(source, relation, &rows, &comments)
+        .map(|relation| {
+            let found = surveyed(source, relation, &rows, &comments);
+            Surveyed {
+                key: source.key(relation).or_else(|| put_off(relation, &noted)),
+                exact: found.exact && sizes == Sizes::Told,
+                ..found
+            }
         })
         .collect();
     let extensions = objects::extensions(conn).await?;

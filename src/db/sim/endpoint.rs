@@ -10,8 +10,8 @@ use super::view::SimView;
 use super::writer::SimWriter;
 use crate::db::refused::one_cell;
 use crate::db::{
-    Abilities, Beside, Ddl, Endpoint, Feed, Gate, GateState, Made, Part, Pulse, Survey, Surveyed,
-    View, Writer,
+    Abilities, Beside, Ddl, Endpoint, Feed, Gate, GateState, Made, Part, Pulse, Sizes, Survey,
+    Surveyed, View, Writer,
 };
 use crate::domain::fault::{Fault, Kind as FaultKind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
@@ -194,13 +194,13 @@ impl Endpoint for SimEnd {
         }
     }
 
-    async fn survey(&self) -> Result<Survey> {
+    async fn survey(&self, sizes: Sizes) -> Result<Survey> {
         let base = self.sim.lock();
         let tables: Vec<Surveyed> = base
             .committed
             .iter()
             .filter(|rows| !rows.definition.table.source.is_empty())
-            .map(|rows| surveyed(&rows.definition, rows.len()))
+            .map(|rows| surveyed(&rows.definition, rows.len(), sizes))
             .collect();
         Ok(Survey {
             version: format!("sim {:?}", base.kind()),
@@ -369,13 +369,14 @@ impl Endpoint for SimEnd {
     }
 }
 
-fn surveyed(definition: &Definition, rows: usize) -> Surveyed {
+fn surveyed(definition: &Definition, rows: usize, sizes: Sizes) -> Surveyed {
+    let exact = sizes == Sizes::Told;
     // The definition as JSON is its DDL; it always serialises: strings, numbers and enums only.
     let sql = serde_json::to_string(definition).unwrap_or_default();
     Surveyed {
         table: definition.table.clone(),
-        rows: Rows(rows as u64),
-        exact: true,
+        rows: if exact { Rows(rows as u64) } else { Rows(0) },
+        exact,
         create: Ddl {
             kind: "table".into(),
             name: definition.table.source.clone(),

@@ -12,7 +12,9 @@ use super::writer::SqliteWriter;
 use super::{findings, parts, pulse, survey};
 use crate::db::refused::one_cell;
 use crate::db::spill::Spill;
-use crate::db::{Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Survey, View, Writer};
+use crate::db::{
+    Abilities, Beside, Endpoint, Feed, Gate, Made, Part, Pulse, Sizes, Survey, View, Writer,
+};
 use crate::domain::fault::{Fault, Kind, Outcome, Result};
 use crate::domain::finding::{Finding, Object};
 use crate::domain::id::MigrationName;
@@ -226,7 +228,7 @@ impl Endpoint for SqliteEnd {
         }
     }
 
-    async fn survey(&self) -> Result<Survey> {
+    async fn survey(&self, sizes: Sizes) -> Result<Survey> {
         if self.place.side == Side::Target && self.place.identity()?.is_none() {
             return Ok(Survey {
                 version: survey::version(),
@@ -238,7 +240,8 @@ impl Endpoint for SqliteEnd {
                 bytes: Bytes::ZERO,
             });
         }
-        self.look(survey::survey).await
+        self.look(move |conn, place| survey::survey(conn, place, sizes))
+            .await
     }
 
     async fn findings(&self, plan: &Plan) -> Result<Vec<Finding>> {

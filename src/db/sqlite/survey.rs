@@ -7,14 +7,14 @@ use super::outline::outline;
 use super::place::{OrFault, Place};
 use super::shape::fingerprint;
 use crate::db::across::Outline;
-use crate::db::{Ddl, Survey, Surveyed};
+use crate::db::{Ddl, Sizes, Survey, Surveyed};
 use crate::domain::fault::Result;
 use crate::domain::table::{Column, KeySpec, Mode, Table};
 use crate::domain::unit::{Bytes, Rows};
 use rusqlite::{Connection, OptionalExtension};
 
 /// Looks at everything in one read transaction. Virtual tables and what belongs to them are listed as left out.
-pub(super) fn survey(conn: &Connection, place: &Place) -> Result<Survey> {
+pub(super) fn survey(conn: &Connection, place: &Place, sizes: Sizes) -> Result<Survey> {
     let doing = "look at the database";
     let tx = conn.unchecked_transaction().or_fault(place, doing)?;
     let catalog = Catalog::read(&tx).or_fault(place, doing)?;
@@ -22,7 +22,7 @@ pub(super) fn survey(conn: &Connection, place: &Place) -> Result<Survey> {
         .tables
         .iter()
         .filter(|table| table.kind != TableKind::Shadow)
-        .map(|table| surveyed(&tx, table))
+        .map(|table| surveyed(&tx, table, sizes))
         .collect::<rusqlite::Result<_>>()
         .or_fault(place, doing)?;
     let properties = properties(&tx).or_fault(place, doing)?;
@@ -44,10 +44,11 @@ pub(super) fn version() -> String {
     format!("SQLite {}", rusqlite::version())
 }
 
-fn surveyed(conn: &Connection, found: &Found) -> rusqlite::Result<Surveyed> {
+fn surveyed(conn: &Connection, found: &Found, sizes: Sizes) -> rusqlite::Result<Surveyed> {
     // What a virtual table holds is its module's business, and the module may not even be in here.
     let virtual_table = found.kind != TableKind::Ordinary;
-    let rows: i64 = if virtual_table {
+    let counted = !virtual_table && sizes == Sizes::Told;
+    let rows: i64 = if !counted {
         0
     } else {
         conn.query_row(
@@ -82,7 +83,7 @@ fn surveyed(conn: &Connection, found: &Found) -> rusqlite::Result<Surveyed> {
     Ok(Surveyed {
         table: table(conn, found)?,
         rows: Rows(rows.cast_unsigned()),
-        exact: !virtual_table,
+        exact: counted,
         create: ddl("table", &found.name, &create),
         key: None,
         after,

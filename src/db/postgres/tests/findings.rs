@@ -2,6 +2,7 @@
 
 use super::ground::{Base, plan, server, server_as};
 use crate::db::Beside;
+use crate::db::Sizes;
 use crate::db::postgres::{beside, findings, survey};
 use crate::domain::finding::{Finding, Stage};
 use crate::domain::key::Collation;
@@ -40,7 +41,7 @@ async fn a_sound_database_has_nothing_that_blocks() {
     base.run("CREATE TABLE public.t (id int PRIMARY KEY)").await;
     let server = server(&base.url, Side::Source);
     let plan = plan(
-        &survey::survey(&mut server.session().await.unwrap())
+        &survey::survey(&mut server.session().await.unwrap(), Sizes::Told)
             .await
             .unwrap(),
     );
@@ -71,7 +72,7 @@ async fn a_role_without_rights_gets_the_statements_that_help() {
          CREATE POLICY p ON public.hidden USING (id > 1); GRANT SELECT ON public.hidden TO {role}"
     ))
     .await;
-    let all = survey::survey(&mut base.session(Side::Source).await)
+    let all = survey::survey(&mut base.session(Side::Source).await, Sizes::Told)
         .await
         .unwrap();
     let source = found(&server_as(&base.url, &role, Side::Source), &plan(&all)).await;
@@ -160,7 +161,7 @@ async fn what_would_hurt_the_application_is_found() {
     )
     .await;
     let source = server(&base.url, Side::Source);
-    let mut survey = survey::survey(&mut source.session().await.unwrap())
+    let mut survey = survey::survey(&mut source.session().await.unwrap(), Sizes::Told)
         .await
         .unwrap();
     base.run("ALTER TABLE public.nameless REPLICA IDENTITY NOTHING")
@@ -233,7 +234,7 @@ async fn what_roles_have_here_is_told_as_statements_for_there() {
     ))
     .await;
     let source = server(&base.url, Side::Source);
-    let survey = survey::survey(&mut source.session().await.unwrap()).await;
+    let survey = survey::survey(&mut source.session().await.unwrap(), Sizes::Told).await;
     let mut plan = plan(&survey.unwrap());
     for table in &mut plan.tables {
         table.target = table.target.replace("public.", "moved.");

@@ -1,6 +1,7 @@
 //! What is measured on a server.
 
 use super::ground::{Base, plan, server, server_as};
+use crate::db::Sizes;
 use crate::db::postgres::{pulse, survey};
 use crate::domain::plan::Side;
 use crate::domain::unit::Span;
@@ -14,7 +15,7 @@ async fn whoever_waits_for_a_lock_of_ours_is_measured() {
     base.run("CREATE TABLE public.t (id int PRIMARY KEY)").await;
     let server = server(&base.url, Side::Source);
     let mut session = server.session().await.unwrap();
-    let plan = plan(&survey::survey(&mut session).await.unwrap());
+    let plan = plan(&survey::survey(&mut session, Sizes::Told).await.unwrap());
     let before = pulse::pulse(&mut session, &plan, Side::Source).await;
     let before = before.unwrap();
     assert_eq!(before.held, None);
@@ -60,7 +61,7 @@ async fn what_others_run_is_counted_and_what_is_hidden_is_not_taken_for_nothing(
     let role = format!("blind_{}", std::process::id());
     base.run(&format!("CREATE ROLE {role} LOGIN")).await;
     let mut session = base.session(Side::Source).await;
-    let mut plan = plan(&survey::survey(&mut session).await.unwrap());
+    let mut plan = plan(&survey::survey(&mut session, Sizes::Told).await.unwrap());
     let unlimited = pulse::pulse(&mut session, &plan, Side::Source).await;
     assert_eq!(unlimited.unwrap().active, None, "nobody wants to know");
     plan.throttle.max_active = Some(40);

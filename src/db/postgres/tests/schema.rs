@@ -3,7 +3,7 @@
 use super::ground::{Base, plan};
 use crate::db::postgres::connect::Session;
 use crate::db::postgres::{ddl, shape, survey};
-use crate::db::{Ddl, Survey};
+use crate::db::{Ddl, Sizes, Survey};
 use crate::domain::fault::Result;
 use crate::domain::plan::{Plan, Side};
 use crate::domain::table::Mode;
@@ -11,7 +11,7 @@ use crate::domain::table::Mode;
 const RICH: &str = include_str!("rich.sql");
 
 async fn surveyed(base: &Base) -> Survey {
-    survey::survey(&mut base.session(Side::Source).await)
+    survey::survey(&mut base.session(Side::Source).await, Sizes::Told)
         .await
         .unwrap()
 }
