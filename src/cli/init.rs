@@ -8,7 +8,7 @@ use crate::db::{Survey, Surveyed};
 use crate::domain::fault::{Fault, Kind, Result};
 use crate::domain::plan::Side;
 use crate::domain::table::{Mode, Table};
-use crate::domain::unit::{Rows, counted};
+use crate::domain::unit::{Rows, counted, roughly};
 use crate::engine::clock::Watch;
 use crate::faces::paint::Role;
 use clap::Args;
@@ -158,22 +158,17 @@ fn described(url: &Url, survey: &Survey) -> String {
     if survey.tables.is_empty() {
         return format!("{}  {url}  empty", survey.version);
     }
-    let rows: Rows = survey.tables.iter().map(|table| table.rows).sum();
-    let exact = if survey.tables.iter().all(|table| table.exact) {
-        ""
-    } else {
-        "about "
-    };
+    let (rows, exact) = survey.rows();
     let mode = survey
         .properties
         .iter()
         .find(|(name, _)| name == "journal_mode");
     let mode = mode.map_or(String::new(), |(name, value)| format!("  {name} {value}"));
     format!(
-        "{}  {url}  {}  {exact}{}  {}{mode}",
+        "{}  {url}  {}  {}  {}{mode}",
         survey.version,
         counted(survey.tables.len() as u64, "table"),
-        counted(rows.0, "row"),
+        roughly(rows, exact),
         survey.bytes
     )
 }
@@ -349,7 +344,7 @@ fn config(name: &str, ends: &Ends) -> String {
 
 /// `name`: what the table is called on the target.
 fn table(out: &mut String, found: &Surveyed, name: &str, theirs: &Survey) {
-    let (table, about) = (&found.table, if found.exact { "" } else { "about " });
+    let table = &found.table;
     if let Mode::LeftOut(why) = &table.mode {
         let _ = writeln!(
             out,
@@ -360,9 +355,9 @@ fn table(out: &mut String, found: &Surveyed, name: &str, theirs: &Survey) {
     }
     let _ = writeln!(
         out,
-        "[[table]]\n{:32} # {about}{}",
+        "[[table]]\n{:32} # {}",
         format!("source = {}", quoted(&table.source)),
-        counted(found.rows.0, "row")
+        roughly(found.rows, found.exact)
     );
     let masked: Vec<String> = personal_columns(table).map(quoted).collect();
     if !masked.is_empty() {

@@ -75,6 +75,14 @@ pub struct Survey {
     pub bytes: Bytes,
 }
 
+impl Survey {
+    /// The rows of all tables, and whether all of them were counted.
+    pub fn rows(&self) -> (Rows, bool) {
+        let rows = self.tables.iter().map(|table| table.rows).sum();
+        (rows, self.tables.iter().all(|table| table.exact))
+    }
+}
+
 /// Whether a survey says how many rows there are, which takes longer than all else it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sizes {

@@ -57,6 +57,8 @@ pub struct EndFound {
     pub tables: u32,
     /// Their rows.
     pub rows: Rows,
+    /// Whether those were counted, not estimated.
+    pub exact: bool,
     /// Bytes it takes.
     pub bytes: Bytes,
     /// Facts worth showing.
@@ -92,6 +94,8 @@ pub struct MappedTable {
 pub struct Estimate {
     /// Rows to copy.
     pub rows: Rows,
+    /// Whether those were counted, not estimated.
+    pub exact: bool,
     /// Tables to copy.
     pub tables: u32,
     /// The slower and the faster speed the range is made of; none where nothing could be measured.

@@ -205,6 +205,12 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{s}", Rows(n))
 }
 
+/// A number of rows, which may be an estimate: `about 1,204 rows`.
+pub fn roughly(rows: Rows, exact: bool) -> String {
+    let about = if exact { "" } else { "about " };
+    format!("{about}{}", counted(rows.0, "row"))
+}
+
 /// A count in at most five characters: `840`, `9.7k`, `139k`, `1.2M`, `980M`.
 pub fn short_count(n: u64) -> String {
     const UNITS: [&str; 5] = ["", "k", "M", "B", "T"];

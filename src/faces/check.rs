@@ -4,7 +4,7 @@ use super::paint::{Paint, Role, Sign};
 use crate::domain::finding::{Finding, Object, Stage};
 use crate::domain::plan::Side;
 use crate::domain::preflight::{MappedTable, Preflight, TableProfile};
-use crate::domain::unit::{Bytes, counted};
+use crate::domain::unit::{Bytes, counted, roughly};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub fn text(check: &Preflight, file: &str, paint: Paint) -> String {
                 tables => format!(
                     "{}  {}  {}  {}",
                     counted(u64::from(tables), "table"),
-                    counted(found.rows.0, "row"),
+                    roughly(found.rows, found.exact),
                     found.bytes,
                     paint.role(Role::Dim, &facts.join(", "))
                 ),
@@ -123,12 +123,12 @@ fn estimate(check: &Preflight) -> String {
     match (estimate.copy, estimate.rate) {
         (Some((low, high)), Some((slow, fast))) => parts.push(format!(
             "copy {low}–{high} for {} at {slow}–{fast} rows/s ({})",
-            counted(estimate.rows.0, "row"),
+            roughly(estimate.rows, estimate.exact),
             estimate.basis
         )),
         _ => parts.push(format!(
             "copy of {}: {}",
-            counted(estimate.rows.0, "row"),
+            roughly(estimate.rows, estimate.exact),
             estimate.basis
         )),
     }
@@ -404,6 +404,7 @@ pub fn json(check: &Preflight) -> Json {
         "know_before": stage(Stage::KnowBefore),
         "estimate": {
             "rows": check.estimate.rows,
+            "exact": check.estimate.exact,
             "tables": check.estimate.tables,
             "copy_seconds": check.estimate.copy.map(|(low, high)| [low.as_secs_f64(), high.as_secs_f64()]),
             "rows_per_second": check.estimate.rate.map(|(slow, fast)| [slow.0, fast.0]),

@@ -104,3 +104,37 @@ fn killed_while_it_applies_a_large_transaction_it_has_applied_nothing_of_it() {
     stand.assert_landed_once();
     stand.park();
 }
+
+#[test]
+#[ignore = "needs a PostgreSQL server: tests/run starts one"]
+fn rows_that_nobody_counted_are_told_as_about_so_many() {
+    let stand = Stand::new("about");
+    stand.source.sql(
+        "CREATE TABLE few(id int PRIMARY KEY); INSERT INTO few SELECT generate_series(1, 7);
+         CREATE TABLE many(id int PRIMARY KEY, t text);
+         INSERT INTO many SELECT i, repeat('.', 100) FROM generate_series(1, 60000) i; ANALYZE",
+    );
+    let [from, to] = [&stand.source, &stand.target].map(|side| side.server.url(&side.database));
+    let config = |more: &str| stand.configure(&from, &to, more);
+    config("");
+    let check = stand.call(&["check"]);
+    assert_eq!(check.code, 0, "{}{}", check.out, check.err);
+    let first = check.out.lines().next().unwrap();
+    assert!(first.contains("  about 60,007 rows  "), "{first}");
+    assert!(
+        check.out.contains(" for about 60,007 rows at "),
+        "{}",
+        check.out
+    );
+    assert_eq!(
+        stand.call(&["check", "--json"]).json()["estimate"]["exact"],
+        false
+    );
+    config("[[table]]\nsource = \"public.few\"\n");
+    let check = stand.call(&["check"]);
+    assert!(check.out.contains("copy of 7 rows: "), "{}", check.out);
+    assert_eq!(
+        stand.call(&["check", "--json"]).json()["estimate"]["exact"],
+        true
+    );
+}

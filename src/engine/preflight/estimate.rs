@@ -31,21 +31,18 @@ pub(super) async fn estimate(
     ask: Ask,
     findings: &mut Vec<Finding>,
 ) -> Estimate {
-    let rows_of = |name: &str| {
-        let found = source
-            .survey
-            .tables
-            .iter()
-            .find(|found| found.table.source == name);
-        found.map_or(Rows::ZERO, |found| found.rows)
-    };
-    let moved: Vec<(TableId, Rows)> = plan
-        .ids()
-        .filter(|(_, table)| table.key().is_some())
-        .map(|(id, table)| (id, rows_of(&table.source)))
+    let live = plan.ids().filter(|(_, table)| table.key().is_some());
+    let moved: Vec<(TableId, Rows, bool)> = live
+        .map(|(id, table)| {
+            let mut tables = source.survey.tables.iter();
+            let found = tables.find(|found| found.table.source == table.source);
+            found.map_or((id, Rows::ZERO, true), |found| {
+                (id, found.rows, found.exact)
+            })
+        })
         .collect();
-    let rows: Rows = moved.iter().map(|(_, rows)| *rows).sum();
-    let all: Rows = source.survey.tables.iter().map(|found| found.rows).sum();
+    let rows: Rows = moved.iter().map(|(_, rows, _)| *rows).sum();
+    let (all, _) = source.survey.rows();
     let part = if all == Rows::ZERO {
         1.0
     } else {
@@ -57,6 +54,7 @@ pub(super) async fn estimate(
     let (target_free, source_free) = tokio::join!(free(target, plan), free(source, plan));
     let mut estimate = Estimate {
         rows,
+        exact: moved.iter().all(|(_, _, exact)| *exact),
         tables: moved.len() as u32,
         target_needs: Bytes(needs.saturating_sub(there)),
         target_free,
@@ -65,7 +63,7 @@ pub(super) async fn estimate(
         ..Estimate::default()
     };
     if ask.speed
-        && let Some((id, _)) = moved.iter().max_by_key(|(_, rows)| *rows)
+        && let Some((id, ..)) = moved.iter().max_by_key(|(_, rows, _)| *rows)
     {
         measure(source, plan, *id, &mut estimate).await;
     }

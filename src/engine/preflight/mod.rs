@@ -13,7 +13,6 @@ use crate::domain::fault::Result;
 use crate::domain::finding::{Finding, Object};
 use crate::domain::plan::{EndPlan, Plan};
 use crate::domain::preflight::{Build, EndFound, Preflight};
-use crate::domain::unit::Rows;
 use crate::engine::signals;
 use crate::signal::Probe;
 use std::sync::Arc;
@@ -105,11 +104,13 @@ pub async fn run(
 }
 
 fn found(end: &EndPlan, survey: &Survey) -> EndFound {
+    let (rows, exact) = survey.rows();
     EndFound {
         end: end.clone(),
         version: survey.version.clone(),
         tables: survey.tables.len() as u32,
-        rows: survey.tables.iter().map(|table| table.rows).sum::<Rows>(),
+        rows,
+        exact,
         bytes: survey.bytes,
         properties: survey
             .properties

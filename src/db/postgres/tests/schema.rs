@@ -302,6 +302,7 @@ async fn a_large_table_is_estimated() {
     let survey = surveyed(&base).await;
     let found = &survey.tables[0];
     assert!(!found.exact);
+    assert_eq!(survey.rows(), (found.rows, false));
     assert!(
         (20_000..2_000_000).contains(&found.rows.0),
         "{}",
