@@ -1,7 +1,8 @@
 //! L2: the five traits every database implements, so that every database can be either side.
 //!
-//! A method has a default body only where an adapter may do the same quicker: one that forgot something must not compile. What an engine can't do is said as
-//! data in [`Abilities`] and refused in preflight. Positions are made and read by their adapter only.
+//! A method has a default body only where an adapter may do the same quicker: one that forgot something must not compile. What
+//! an engine can't do is said as data in [`Abilities`] and refused in preflight. Positions are made and read by their adapter
+//! only.
 //!
 //! An [`Endpoint`] is one physical end of the migration. A source keeps table names of `Table::source`, a target those of
 //! `Table::target`; a reverse lane swaps the endpoints, not the names.
