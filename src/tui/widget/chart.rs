@@ -81,12 +81,13 @@ pub fn chart(
     dots.line(&values, top);
     let limit = what.limit.map(|v| dots.row_of(v, top) / down);
 
-    let mut before = (what.label)(0.0);
+    let zero = (what.label)(0.0);
+    let mut before = String::new();
     let mut lines: Vec<Line<'static>> = (0..rows)
         .map(|row| {
             let label = axis_value(row, rows, top).map_or_else(String::new, what.label);
             // Figures too close for their label are not told twice.
-            let label = if label == before {
+            let label = if label == before || label == zero {
                 String::new()
             } else {
                 label
@@ -352,6 +353,13 @@ mod tests {
         assert!(lines[1].ends_with("|                                 "));
         assert!(lines[4].starts_with("    0 +") && lines[4].contains('^'));
         assert!(lines[5].ends_with("now"));
+    }
+
+    #[test]
+    fn only_the_axis_is_called_zero() {
+        let lines = draw(&[(Tick(50_000_000), Some(1.0))], None, false);
+        let labels: Vec<&str> = lines.iter().map(|line| line[..5].trim()).collect();
+        assert_eq!(labels, ["1", "", "", "", "0", ""]);
     }
 
     #[test]
