@@ -434,6 +434,48 @@ fn replay_steps_plays_and_returns() {
     assert_eq!(desk.ui.timeline.seq, None, "End is the last line again");
 }
 
+/// A recording plays from the moment it is opened: whoever looks for a record in the list must find the cursor where it was put.
+#[test]
+fn a_cursor_moved_while_it_plays_stays_and_opens_what_it_is_on() {
+    let mut desk = Desk::of(Story::copying());
+    let state = desk.story.state.clone();
+    let lines = &state.timeline;
+    let at = |n: usize| {
+        let line = &lines[n];
+        Msg::Past(Some(Replay {
+            seq: line.seq,
+            last: state.seq,
+            tick: line.tick,
+            last_tick: state.tick,
+            speed: 1,
+            ..Replay::default()
+        }))
+    };
+    desk.press("6");
+    desk.tell(at(2));
+    desk.press(" ");
+    assert!(desk.ui.replay.as_ref().unwrap().playing);
+    desk.tell(at(3));
+    assert_eq!(desk.ui.timeline.seq, Some(lines[3].seq), "it goes along");
+    desk.press("gg");
+    desk.tell(at(5));
+    assert_eq!(desk.ui.timeline.seq, Some(lines[0].seq), "it stays");
+    desk.effects.clear();
+    desk.press("<Enter>");
+    assert_eq!(desk.effects, [Effect::Seek(To::Record(lines[0].seq))]);
+    assert!(!desk.ui.replay.as_ref().unwrap().playing);
+    // What was under way arrives first.
+    desk.tell(at(6));
+    assert_eq!(desk.ui.timeline.seq, Some(lines[0].seq));
+    desk.tell(at(0));
+    assert_eq!(desk.ui.timeline.seq, Some(lines[0].seq));
+    // A step takes the cursor along again, wherever it was.
+    desk.tell(at(4));
+    desk.press("<Right>");
+    desk.tell(at(5));
+    assert_eq!(desk.ui.timeline.seq, Some(lines[5].seq));
+}
+
 /// Keys may be faster than the journal is folded: each step counts from the one before it, not from what is shown.
 #[test]
 fn as_many_steps_are_gone_as_keys_were_pressed() {

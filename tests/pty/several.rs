@@ -106,6 +106,8 @@ fn a_record_is_replayed_and_nothing_in_it_acts() {
     replay.see("REPLAY");
     replay.press("P");
     replay.see("nothing to act on");
+    // It plays to its end, whose lines are all there to go to.
+    replay.see("paused: everything");
     // Back to the first record, a step on, and by itself to the end.
     replay.press("gg\r");
     replay.see("Replay 1 of ");

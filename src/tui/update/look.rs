@@ -275,7 +275,7 @@ fn open(ui: &mut Ui, scene: Scene, effects: &mut Vec<Effect>) {
             let listed = lists::timeline_of(scene.shown, ui);
             let at = lists::selected_line(&listed, ui.timeline.seq);
             match at.map(|i| listed[i].seq) {
-                Some(seq) => effects.push(Effect::Seek(To::Record(seq))),
+                Some(seq) => past::open(ui, To::Record(seq), effects),
                 None => say(ui, Tone::Faint, "nothing has happened yet"),
             }
         }

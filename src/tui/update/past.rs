@@ -50,14 +50,30 @@ pub(super) fn step(ui: &mut Ui, scene: Scene, forward: bool, effects: &mut Vec<E
 }
 
 fn seek(ui: &mut Ui, to: To, effects: &mut Vec<Effect>) {
+    follow(ui);
+    open(ui, to, effects);
+}
+
+/// What the hand chose is shown, and nothing plays on from it.
+pub(super) fn open(ui: &mut Ui, to: To, effects: &mut Vec<Effect>) {
     if let Some(replay) = &mut ui.replay {
         replay.playing = false;
     }
     effects.push(Effect::Seek(to));
 }
 
+/// The Timeline's cursor goes with what is shown again.
+fn follow(ui: &mut Ui) {
+    if let Some(replay) = &ui.replay {
+        ui.timeline.seq = Some(replay.seq);
+    }
+}
+
 pub(super) fn control(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Effect>) {
     let now = ui.now.run;
+    if act != Act::Speed {
+        follow(ui);
+    }
     let Some(replay) = &mut ui.replay else {
         return;
     };
@@ -133,6 +149,10 @@ pub(super) fn shown(ui: &mut Ui, scene: Scene, replay: Option<Replay>) {
         }
         return;
     };
+    // While it plays, a cursor that the hand has moved to another line waits there.
+    let cursor = ui.timeline.seq;
+    let moved = |old: &Replay| cursor.is_some_and(|at| at != old.seq);
+    let follows = !ui.replay.as_ref().is_some_and(moved);
     match &ui.replay {
         Some(old) => {
             // Where it came from is the console's own; what is shown is the runtime's.
@@ -161,6 +181,8 @@ pub(super) fn shown(ui: &mut Ui, scene: Scene, replay: Option<Replay>) {
         let skip = all.len().saturating_sub(MARKS);
         replay.marks = all[skip..].to_vec();
     }
-    ui.timeline.seq = Some(replay.seq);
+    if follows {
+        ui.timeline.seq = Some(replay.seq);
+    }
     ui.replay = Some(replay);
 }
