@@ -32,7 +32,10 @@ pub async fn make(site: &Site, made: &[(Side, String)]) -> Result<()> {
             .await
             .settled()
     });
-    let (survey, _) = tokio::try_join!(wanted(site, Sizes::Told), ledger)?;
+    // Both come to their end: what is being made is never left half way because a read failed.
+    let (survey, ledger) = tokio::join!(wanted(site, Sizes::Told), ledger);
+    let survey = survey?;
+    ledger?;
     let writer = site.retry(|| site.target.writer(&site.plan)).await?;
     if let Some((table, no, _)) = writer.ledger().await?.last.first() {
         return Err(ahead(&site.plan.name, *table, *no));

@@ -460,6 +460,11 @@ fn a_cursor_moved_while_it_plays_stays_and_opens_what_it_is_on() {
     desk.press("gg");
     desk.tell(at(5));
     assert_eq!(desk.ui.timeline.seq, Some(lines[0].seq), "it stays");
+    desk.press("  ");
+    assert_eq!(desk.ui.timeline.seq, Some(lines[5].seq), "played on");
+    desk.press("gg ");
+    assert_eq!(desk.ui.timeline.seq, Some(lines[0].seq), "stopped");
+    desk.press(" gg");
     desk.effects.clear();
     desk.press("<Enter>");
     assert_eq!(desk.effects, [Effect::Seek(To::Record(lines[0].seq))]);

@@ -71,7 +71,9 @@ fn follow(ui: &mut Ui) {
 
 pub(super) fn control(ui: &mut Ui, scene: Scene, act: Act, effects: &mut Vec<Effect>) {
     let now = ui.now.run;
-    if act != Act::Speed {
+    let plays = ui.replay.as_ref().is_some_and(|replay| replay.playing);
+    // Whoever stops it to look at a line, or changes its speed, finds the cursor where it was.
+    if act != Act::Speed && !(act == Act::Play && plays) {
         follow(ui);
     }
     let Some(replay) = &mut ui.replay else {
